@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"syscall"
@@ -233,6 +234,57 @@ func TestRawDeadlinesMove(t *testing.T) {
 		}
 	}
 	p.CloseWrite()
+	if err := waitFor(t, closed, "end"); err != nil {
+		t.Error(err)
+	}
+}
+
+// A closed connection lingers for as long as its peer takes what is on its way: what the peer sends meanwhile must not destroy that.
+func TestRawLingersWhileThePeerReads(t *testing.T) {
+	e, p, closed := rawPeer(t, "tcp4", backend.Bounds{Linger: waitMost}, func(c backend.Conn) *calls {
+		c.Write(make([]byte, 1<<19))
+		c.Close()
+		return &calls{}
+	})
+	p.conn().SetReadBuffer(64 << 10)
+	// look has the time to linger end, and reports what is not acknowledged, or -1 if the connection is over.
+	look := func(ends bool) (left int64) {
+		e.onEveryLoop(func(l *loop) error {
+			left = -1
+			if c := l.raw.conns.First(); c != nil {
+				if ends {
+					c.busy = true
+					c.timedOut(l.sys.nowMS())
+					c.advance()
+				}
+				if !c.state.over() {
+					left = l.sys.unacknowledged(c.socket.fd)
+				}
+			}
+			return nil
+		})
+		return left
+	}
+	eventually(t, "the connection lingers", func() (lingers bool) {
+		e.onEveryLoop(func(l *loop) error {
+			c := l.raw.conns.First()
+			lingers = c != nil && c.state == rawLingering
+			return nil
+		})
+		return lingers
+	})
+	for range 3 {
+		before := look(true)
+		if before < 0 {
+			t.Fatal("the connection is over although its peer reads")
+		}
+		p.say("x")
+		if _, err := io.CopyN(io.Discard, p.r, 100<<10); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the peer has acknowledged more", func() bool { return look(false) < before })
+	}
+	eventually(t, "the connection is over when its peer reads no more", func() bool { return look(true) < 0 })
 	if err := waitFor(t, closed, "end"); err != nil {
 		t.Error(err)
 	}

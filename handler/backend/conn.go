@@ -83,7 +83,8 @@ type Conn interface {
 	Reset()
 	// Detach takes the connection off the loop, for goroutines. Reads of the net.Conn return the unread bytes first, and what is
 	// held is sent before anything that is written to it. There is no further call of the Stream. The error is net.ErrClosed
-	// after Close or if the connection is broken, or that of the system; then nothing has changed.
+	// after Close, if the connection is broken, or if the FIN of CloseWrite still waits for what is held; or it is that of the system, or says
+	// that the connection is a stream of HTTP/2, which cannot leave its loop. Then nothing has changed.
 	Detach() (net.Conn, error)
 
 	// Addrs returns the two ends of a TCP connection. They are not valid on a Unix socket.
@@ -97,7 +98,7 @@ type Bounds struct {
 	Input  int           // unread bytes, default 64 KiB
 	Output int           // held bytes above which Conn.Full is true, default 256 KiB
 	Idle   time.Duration // without a byte in either direction, after which the connection is closed; up to twice that if the peer takes no more output; default none
-	Linger time.Duration // how long Close waits for the peer, default 5 s
+	Linger time.Duration // how long Close waits for a peer that takes nothing of what is held or on its way, default 5 s
 }
 
 // Address is where Loop.Dial connects to: AddrPort, or the Unix socket Path if that is not empty. Names are not looked up: a

@@ -1,8 +1,8 @@
 // Command memcached is a cache that speaks a part of memcached's text protocol (get, set, delete, version). It runs on the engine's
 // event loops: an idle connection has no goroutine and no buffer. It is not for production: values stay until they are deleted, so clients can
-// fill the memory, and any other command ends its connection.
+// fill the memory, and anything else ends the connection.
 //
-//	go run ./examples/go/memcached    # then: memcping --servers=127.0.0.1:11211 (no output: it works)
+//	go run ./examples/go/memcached    # then: printf 'set a 0 0 2\r\nhi\r\nget a\r\n' | nc -N 127.0.0.1 11211
 package main
 
 import (
@@ -32,11 +32,11 @@ func (m *cache) Open(backend.Conn) backend.Stream { return session{m} }
 // the connection.
 type session struct{ cache *cache }
 
-// Data is called when bytes have arrived, or the client sends no more (Ended). It carries out the complete commands among the bytes that have
-// arrived (Unread), and discards them. An incomplete one stays until the next call.
-//
-// Write never blocks: what the client does not take is kept. When too much is kept, Full is true. Then Data stops, and the engine calls Room
-// when the client has read enough. Full is also true after Close.
+// Data is called when bytes have arrived, or the client has finished sending (Ended). Unread is everything that was not discarded yet.
+//   - command carries out one command, and returns its length. It returns 0 if the command is incomplete: Data is called again when there is
+//     more. It also returns 0 after it has closed the connection.
+//   - Write never blocks: the engine keeps what the client does not take. When that is too much, Full is true, and Data stops. The engine
+//     calls Room when the client has read enough. After Close, too, Full is true.
 func (s session) Data(c backend.Conn) {
 	for !c.Full() {
 		n := s.command(c, c.Unread())
@@ -45,8 +45,8 @@ func (s session) Data(c backend.Conn) {
 		}
 		c.Discard(n)
 	}
-	if c.Ended() && !c.Full() {
-		c.Close() // after what is still held was sent: the client sends no more
+	if c.Ended() && !c.Full() { // no complete command is left, and the client sends no more
+		c.Close() // after what is still kept was sent
 	}
 }
 
@@ -64,7 +64,7 @@ func (s session) command(c backend.Conn, input []byte) int {
 		return 0
 	}
 	name, rest, _ := strings.Cut(strings.TrimRight(string(input[:n]), "\r\n"), " ")
-	args := strings.FieldsFunc(rest, func(r rune) bool { return r == ' ' }) // strings.Fields takes other characters for blanks, too
+	args := strings.FieldsFunc(rest, func(r rune) bool { return r == ' ' }) // strings.Fields would split keys at other blanks, too
 	switch {
 	case name == "get" && len(args) > 0 && len(args) <= keysMax:
 		for _, key := range args {
@@ -86,6 +86,7 @@ func (s session) command(c backend.Conn, input []byte) int {
 		if string(input[end-2:end]) != "\r\n" {
 			return fail(c, "CLIENT_ERROR bad data chunk")
 		}
+		// input[n:end] is the value with the CR LF after it.
 		s.cache.replies.Store(args[0], fmt.Appendf(nil, "VALUE %s %d %d\r\n%s", args[0], flags, length, input[n:end]))
 		n = end
 		reply(c, args[4:], "STORED")

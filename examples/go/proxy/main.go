@@ -25,7 +25,7 @@ import (
 )
 
 // services are what requests go to. An upstream.Set is the list of servers (targets) of one service. For another service, add a field here, a
-// line in to, and a flag.
+// case in the method to, and a flag.
 type services struct{ api, web *upstream.Set }
 
 // to chooses the service of a request. Like edit, answer and failed, it runs on the engine's event loops (see example hello), several at a
@@ -56,7 +56,7 @@ func failed(q *proxy.Request, err error) int {
 }
 
 // service makes a Set of IP addresses with ports, separated by commas. Requests are balanced among them. A target that fails three times
-// within 10 s is left out for a while, as long as at least half of them are up. upstream.Options has this, time limits, health checks and TLS.
+// within 10 s is left out for a while. If fewer than half are up, all get requests. upstream.Options has this, time limits, health checks and TLS.
 func service(addresses string) (*upstream.Set, error) {
 	var targets []upstream.Target
 	for address := range strings.SplitSeq(addresses, ",") {
@@ -76,12 +76,12 @@ func main() {
 }
 
 func run(address, api, web string) (err error) {
-	// The loops log: failed does, and so do engine and proxy, through slog.Default, which uses log. They must not wait for a slow reader of
-	// the log, so lines wait in a queue, and those that do not fit are lost.
+	// What is logged on the loops (by failed, and by engine and proxy, whose slog.Default uses log) must not wait for a slow reader of the log. So
+	// it goes through a queue, and is lost if that is full.
 	logs := logging.NewQueue(os.Stderr, logging.Options{})
 	log.SetOutput(logs)
 	defer logs.Close(time.Second)
-	defer log.SetOutput(os.Stderr) // for what main logs: logs is closed then
+	defer log.SetOutput(os.Stderr) // runs before Close, so main can still log an error
 	s := new(services)
 	if s.api, err = service(api); err != nil {
 		return err

@@ -99,11 +99,14 @@ func main() {
 	check(err)
 	ln, err := e.Open("tcp", *address, engine.OpenOptions{})
 	check(err)
-	// At most 100 handlers run at a time. Up to 1024 other requests wait, for at most 10 s each; the rest get 503.
+	// At most 100 handlers run at a time. Up to 1024 others wait, for at most 10 s each; these and the rest get 503.
 	h := handler.Blocking(handler.HTTP(new(notes).routes()), 100)
-	// Slow clients do not occupy handlers: a body of up to 64 KiB (BufferBody) arrives before the handler is called, a larger one is refused
-	// (BodyBytes; add refuses less), and up to 16 MiB of a response wait in memory and in a file (SpoolOutput). 0 becomes Request.Listener, which is not used.
-	check(e.Serve(ln, h, 0, engine.Limits{BufferBody: 64 << 10, BodyBytes: 64 << 10, SpoolOutput: 16 << 20}))
+	check(e.Serve(ln, h, 0, engine.Limits{ // 0 becomes Request.Listener, which is not used here
+		// Slow clients do not occupy handlers:
+		BufferBody:  64 << 10, // a body arrives completely before the handler is called
+		BodyBytes:   64 << 10, // the engine refuses a larger one (add refuses more than 16 KiB itself)
+		SpoolOutput: 16 << 20, // what the client does not take waits in a file
+	}))
 	log.Printf("http://%s/", ln.Addr())
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

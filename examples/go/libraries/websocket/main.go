@@ -1,6 +1,9 @@
 // Command websocket sends back what it gets over WebSocket connections, on the event loops: an idle connection has no goroutine. It shows
-// how a third-party library becomes a backend.Protocol: gobwas/ws knows WebSocket, and works on bytes in memory. Read example memcached
-// first: Open, Data, Room and main are the same, so request and frame are what is new.
+// how a third-party library, gobwas/ws, which works on bytes in memory, becomes a backend.Protocol.
+//
+// A connection begins with an HTTP request, which the method request answers. Then come frames: a header, and a payload that the client has
+// masked. The method frame answers each. Both get all bytes that were not used yet, and return how many they have used; 0 means that they wait
+// for more, or have closed the connection. Data calls them as long as the client takes the answers, as in example memcached.
 //
 // Applications use Moonbridge's own package, handler/websocket. This program does not check that text is UTF-8, close codes, or Origin: any
 // web page may connect.
@@ -35,10 +38,11 @@ func (echo) Open(c backend.Conn) backend.Stream {
 // the connection.
 type session struct {
 	upgraded bool     // the request was answered, so frames follow
-	state    ws.State // for ws.CheckHeader: whether the frame before was one of a message that goes on (StateFragmented)
+	state    ws.State // StateFragmented is set between the frames of one message; ws.CheckHeader needs it
 }
 
-// Data, Room and Closed are as in example memcached. First request is called, and frame after it has answered.
+// Data is called when bytes have arrived, or the client has finished sending (Ended). Full is true when the client takes too little, and after
+// Close. When the client has read enough, the engine calls Room.
 func (s *session) Data(c backend.Conn) {
 	for !c.Full() {
 		n := 0
@@ -53,7 +57,7 @@ func (s *session) Data(c backend.Conn) {
 		c.Discard(n)
 	}
 	if c.Ended() && !c.Full() {
-		c.Close() // after what is still held was sent: the client sends no more
+		c.Close() // after what is still kept was sent: the client sends no more
 	}
 }
 
@@ -62,19 +66,22 @@ func (s *session) Closed(backend.Conn, error) {}
 
 // request answers the request, and returns its length, or 0 as long as it is not complete.
 func (s *session) request(c backend.Conn, input []byte) int {
-	head, _, complete := bytes.Cut(input, []byte("\r\n\r\n"))
-	n := len(head) + len("\r\n\r\n")
-	if !complete && len(input) < requestMax {
+	end := bytes.Index(input, []byte("\r\n\r\n"))
+	if end < 0 && len(input) < requestMax {
 		return 0
 	}
-	if !complete || n > requestMax {
-		c.Close() // it is too long
+	n := end + len("\r\n\r\n")
+	if end < 0 || n > requestMax {
+		c.Close() // the request is too long
 		return 0
 	}
-	// rw stands in for the connection: Upgrade reads the whole request from it (its buffer has requestMax bytes), and writes the answer into it.
-	rw := bytes.NewBuffer(bytes.Clone(input[:n]))
-	_, err := ws.Upgrade(rw)
-	c.Write(rw.Bytes()) // if err is not nil, it says what is wrong
+	// In the place of the connection, Upgrade gets memory to read the request from, and to write the answer to.
+	var answer bytes.Buffer
+	_, err := ws.Upgrade(struct {
+		io.Reader
+		io.Writer
+	}{bytes.NewReader(input[:n]), &answer})
+	c.Write(answer.Bytes()) // with an error, usually a response that says why
 	if err != nil {
 		c.Close()
 		return 0
@@ -84,7 +91,7 @@ func (s *session) request(c backend.Conn, input []byte) int {
 	return n
 }
 
-// frame answers the frame that input begins with, data with the same data. It returns its length, or 0 as long as it is not complete.
+// frame answers the frame that input begins with: data with a copy, ping with pong, close with close. It returns the length of the frame, or 0.
 func (s *session) frame(c backend.Conn, input []byte) int {
 	r := bytes.NewReader(input)
 	h, err := ws.ReadHeader(r)
@@ -92,9 +99,8 @@ func (s *session) frame(c backend.Conn, input []byte) int {
 	switch {
 	case err == io.EOF, err == io.ErrUnexpectedEOF: // the header is not complete
 		return 0
-	case err != nil, ws.CheckHeader(h, s.state) != nil: // not masked, a reserved bit, or the wrong frame within a message, for example
-		return end(c, ws.StatusProtocolError)
-	case head != ws.HeaderSize(h): // the length of a frame must be written in the shortest form (RFC 6455 §5.2)
+	case err != nil, ws.CheckHeader(h, s.state) != nil, head != ws.HeaderSize(h):
+		// For example: not masked, the wrong frame within a message, or a length that is not written in its shortest form (RFC 6455 §5.2).
 		return end(c, ws.StatusProtocolError)
 	case h.Length > payloadMax:
 		return end(c, ws.StatusMessageTooBig)
