@@ -232,11 +232,13 @@ static mb_text offered_extensions(lua_State *L)
 	for (uint32_t i = 0; mb_field_next(L, "sec-websocket-extensions", &i, &v, &n);) {
 		if (extensions.len)
 			mb_buf_put(L, &extensions, ", ", 2);
+		if (extensions.len + n > EXTENSIONS_MAX) {
+			extensions.len = 0;
+			break;
+		}
 		if (n)
 			mb_buf_put(L, &extensions, v, n);
 	}
-	if (extensions.len > EXTENSIONS_MAX)
-		extensions.len = 0;
 	return (mb_text){(const char *)extensions.p, extensions.len};
 }
 
