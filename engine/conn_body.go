@@ -40,6 +40,15 @@ func (c *conn) pumpBody(nowMS uint64) {
 	}
 }
 
+// wantsBody reports whether bytes of a body would be taken if there were any.
+func (c *conn) wantsBody() bool {
+	switch c.state {
+	case stateBody, stateSpooling:
+		return true
+	}
+	return c.state == stateDispatched && c.body.Missing() && !c.body.full && !c.body.Expecting()
+}
+
 // readBody reads straight into the window, which saves a copy.
 func (c *conn) readBody(nowMS uint64, x []byte) {
 	if n, ok := c.read(nowMS, x); ok {

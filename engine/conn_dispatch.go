@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"math"
 	"net/netip"
 
@@ -117,7 +118,7 @@ func (c *conn) started(nowMS uint64, running backend.Running) {
 func (c *conn) startFailed(nowMS uint64, err error, n int) {
 	status, cause := startRefusal(err)
 	page := httpwrite.ErrorPage{Status: status, RetryAfter: retryAfterSeconds}
-	if many, ok := err.(*backend.TooMany); ok {
+	if many, ok := errors.AsType[*backend.TooMany](err); ok {
 		page.RetryAfter, page.Fields = int(math.Ceil(many.RetryAfter.Seconds())), many.Fields
 	} else if status != statusUnavailable {
 		c.refuse(nowMS, status, cause)

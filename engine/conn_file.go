@@ -127,9 +127,14 @@ func (c *conn) OutputFile(f backend.SentFile, offset, n int64, last bool) {
 	}
 }
 
-// OutputJoined implements backend.FileJoiner. Without it, the bytes are a packet of their own, for which the peer wakes up.
+// OutputJoined implements backend.FileJoiner. Without it, the bytes are a packet of their own, for which the peer wakes up. If the file has to
+// be read first they are one anyway: the system would keep them for a fifth of a second.
 func (c *conn) OutputJoined(a []byte, f backend.SentFile, offset, n int64, last bool) (taken int) {
-	c.l.sys.joined(func() { taken = c.Output(a, nil, false) })
+	if !c.waits() && c.l.sendsNow(f, offset, n) {
+		c.l.sys.joined(func() { taken = c.Output(a, nil, false) })
+	} else {
+		taken = c.Output(a, nil, false)
+	}
 	if taken == len(a) {
 		c.OutputFile(f, offset, n, last)
 	}

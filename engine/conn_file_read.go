@@ -104,6 +104,11 @@ func (l *loop) readDone(r *fileRead, then func()) {
 	}
 }
 
+// sendsNow reports whether a range that is sent now need not be read first.
+func (l *loop) sendsNow(f backend.SentFile, offset, n int64) bool {
+	return backend.MountOf(f) == 0 && l.inMemory(f, offset, min(n, fileBytesPerTurn), offset+n)
+}
+
 // ready returns how many of the next n bytes of a range can be sent now. 0: they are being read, and the connection goes on then.
 func (c *conn) ready(r *fileRange, n int64) int64 {
 	q := c.files

@@ -9,7 +9,7 @@ import (
 type ConnState uint8
 
 const (
-	// ConnNew: it was accepted, and has not sent a request. Next: ConnActive, ConnClosed.
+	// ConnNew: it was accepted, with TLS its handshake is over, and it has not sent a request. Next: ConnActive, ConnClosed.
 	ConnNew ConnState = iota + 1
 	// ConnActive: it has sent the head of a request. Next: ConnIdle, ConnHijacked, ConnClosed.
 	ConnActive

@@ -71,3 +71,26 @@ func TestConnStates(t *testing.T) {
 		t.Errorf("with an access log: %q", got)
 	}
 }
+
+// A connection with TLS has the same states, from the end of its handshake on.
+func TestTLSConnStates(t *testing.T) {
+	states := make(chan ConnState, 100)
+	_, addr := startTLS(t, Options{Loops: 1, ConnState: func(_ ConnInfo, s ConnState) { states <- s }}, Limits{}, &testBackend{}, &TLS{Config: serverConfig()})
+	quiet := dialTLS(t, addr, clientConfig())
+	if got := waitFor(t, states, "state"); got != ConnNew {
+		t.Errorf("after the handshake it is %v", got)
+	}
+	quiet.Close()
+	if got := waitFor(t, states, "state"); got != ConnClosed {
+		t.Errorf("without a request it is %v at last", got)
+	}
+	p := dialTLS(t, addr, clientConfig())
+	p.say(get("/hello"))
+	p.hears(200)
+	p.Close()
+	for _, want := range []ConnState{ConnNew, ConnActive, ConnIdle, ConnClosed} {
+		if got := waitFor(t, states, "state"); got != want {
+			t.Errorf("%v, want %v", got, want)
+		}
+	}
+}

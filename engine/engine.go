@@ -133,17 +133,15 @@ func (e *Engine) Loops() int { return len(e.loops) }
 func (e *Engine) Loop(i int) backend.Loop { return e.loops[i].shown }
 
 // Conns is the number of open connections that were accepted. Hijacked ones are counted until they are
-// closed, those that ServeSockets has handed over are not.
+// closed, those that ServeSockets has handed over are not, unless they have TLS.
 func (e *Engine) Conns() int64 { return e.conns.Load() }
 
 // Attach attaches b to every loop. Serve and ServeSockets do that too: Attach is for a backend without a listener. The
 // error is the first that b.Attach returned, or ErrStopped. Like Serve, it panics for a b that cannot be meant.
 func (e *Engine) Attach(b backend.Backend) error {
 	mustCompare("Attach", b)
-	return e.onEveryLoop(func(l *loop) error {
-		_, err := l.attach(b)
-		return err
-	})
+	_, err := e.attachAll(b)
+	return err
 }
 
 // Detach forgets a backend that serves no listener any more. Exchanges that it is running continue.
@@ -161,7 +159,8 @@ func (e *Engine) Detach(b backend.Backend) {
 
 // Serve starts serving ln's connections with b, subject to lim. Connections made since Open are waiting, and are
 // served too. The backend receives index with every exchange, to tell its listeners apart. The error is the first that
-// b.Attach returned, ErrStopped, net.ErrClosed for a closed listener, or tells that Limits.Fields or Limits.Always are no field lines.
+// b.Attach returned, ErrStopped, net.ErrClosed for a closed listener, or tells that Limits.Fields or Limits.Always are no field lines. If
+// b.Attach has failed, what served ln before still does, on all loops.
 // Serve panics if ln is nil or belongs to another Engine, or if b is nil or cannot be compared (a backend is a pointer).
 //
 // Serve may be called again for the same listener, with another backend: new connections, and the next request on every
@@ -174,13 +173,22 @@ func (e *Engine) Serve(ln *Listener, b backend.Backend, index int, lim Limits) e
 	if err := lim.checkLines(); err != nil {
 		return err
 	}
-	return e.serveOn(ln, func(l *loop) error {
-		lb, err := l.attach(b)
-		if err != nil {
-			return err
-		}
-		return l.bind(ln, newService(lb, index, lim), nil, nil)
+	parts, err := e.attachAll(b)
+	if err != nil {
+		return err
+	}
+	return e.serveOn(ln, func(l *loop) error { return l.bind(ln, newService(parts[l.index], index, lim), nil, nil) })
+}
+
+// attachAll attaches b to every loop, and returns its parts by the index of the loop. What serves a listener changes on none of them before
+// b is there on all.
+func (e *Engine) attachAll(b backend.Backend) ([]backend.LoopBackend, error) {
+	parts := make([]backend.LoopBackend, len(e.loops))
+	err := e.onEveryLoop(func(l *loop) (err error) {
+		parts[l.index], err = l.attach(b)
+		return err
 	})
+	return parts, err
 }
 
 // serveOn binds a listener on every loop with bind.

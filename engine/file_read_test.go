@@ -347,3 +347,30 @@ func TestFileReaders(t *testing.T) {
 		r.mu.Unlock()
 	}
 }
+
+// A head does not wait for a file that has to be read first: the system would keep it for a fifth of a second.
+func TestFileJoinedLater(t *testing.T) {
+	for _, mounted := range []bool{false, true} {
+		d := newDialogue(t, Limits{})
+		d.peer.says(get("/"))
+		f := d.newFile(pattern(5000))
+		f.given++
+		f.inMemory = 0
+		var file backend.SentFile = f
+		if mounted {
+			file = mountedFile{f}
+		}
+		head := headFor(5000)
+		if n := d.handler.x.(backend.FileJoiner).OutputJoined([]byte(head), file, 0, 5000, true); n != len(head) {
+			t.Fatalf("%d bytes of the head are taken", n)
+		}
+		if d.peer.joined != 0 {
+			t.Errorf("another machine: %v; the head waits for the file", mounted)
+		}
+		d.handler.ends(backend.EndKeep)
+		if d.readsFiles() == 0 {
+			t.Error("the file was not read")
+		}
+		d.peer.hears(200, f.content)
+	}
+}

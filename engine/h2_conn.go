@@ -50,7 +50,7 @@ type h2Conn struct {
 	sendWindow   int64        // what we may send
 	recvWindow   int64        // what the peer may send
 	credit       int64        // bytes that were taken, of which the peer does not know yet
-	widened      int          // tunnels that have made the window of the connection larger by their own
+	widened      int          // streams that have made the window of the connection larger by their own
 	narrow       int64        // bytes by which it is to become smaller again: they are credit that the peer does not get
 	initial      int64        // the window of new streams, for what we send
 	budget       h2Budget
@@ -68,7 +68,7 @@ type h2Conn struct {
 	heldMS       uint64 // when it is checked whether the peer takes what is held; 0: nothing is
 	acked        int64  // what it had taken when that was last checked
 	drainMS      uint64 // when the time of draining ends
-	lookMS       uint64 // when streams that wait for handlers are looked at again
+	lookMS       uint64 // when streams that wait for handlers, or for their bodies, are looked at again
 	reported     ConnState
 	was          *conn // that it was before; nil: none, or nothing is reported
 	value        any   // of backend.ConnKeeper
@@ -298,6 +298,7 @@ func (s *h2Conn) turn() {
 	for rounds := 0; s.stirred && !s.queued && rounds < h2RoundsPerTurn; rounds++ {
 		s.stirred = false
 		s.finishStreams()
+		s.makeRoom()
 		s.startStreams()
 		s.sendWaiting()
 		s.boundTunnels()
@@ -393,6 +394,9 @@ func (s *h2Conn) fail(code h2Code, cause string) {
 		s.l.parent.flooded(s.service, &s.raw.socket)
 	}
 	s.putGoAway(s.lastID, code)
+	b := *s.raw.bounds
+	b.closeMS = 0 // there are no responses any more that would need time
+	s.raw.bounds = &b
 	if code == h2EnhanceYourCalm {
 		s.raw.drained = drainBytesMax - h2CalmDrainBytes
 	}

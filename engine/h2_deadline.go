@@ -21,10 +21,11 @@ func (s *h2Conn) ackedNow() int64 {
 	return s.raw.written - s.l.parent.sys.unacknowledged(s.raw.socket.fd)
 }
 
-// heldCheck has the backend asked again if streams wait for it: nothing announces that it has more handlers now.
+// heldCheck has the backend asked again if streams wait for it: nothing announces that it has more handlers now. Nor does anything announce that a
+// handler begins to read a body of which nothing has come, because others have used up the window.
 func (s *h2Conn) heldCheck() {
 	s.lookMS = 0
-	if s.waitingToBegin() > 0 {
+	if s.waitingToBegin() > 0 || s.usedUp() {
 		s.lookMS = s.l.parent.sys.nowMS() + s.l.lookMS
 	}
 }

@@ -1,8 +1,9 @@
 package engine
 
 import (
+	"cmp"
 	"log/slog"
-	"time"
+	"math"
 
 	"moonbridge/handler/logging"
 )
@@ -42,9 +43,9 @@ const (
 	h2OrdersKept = 16
 	// h2HeadsMax bounds the heads of the streams that wait for others of their connection, in bytes. One of them may be larger.
 	h2HeadsMax = 1 << 20
-	// h2WidenedMax is how many tunnels of a connection make its window larger by that of a stream, so that what they leave unread does
-	// not stop the bodies of others.
-	h2WidenedMax = 16
+	// h2WidenedMax is how many streams of a connection make its window larger by their own, so that what they leave unread does not stop the
+	// bodies of others: tunnels, and bodies that are not read while others wait.
+	h2WidenedMax = 32
 	// h2TunnelsHeldMax is how many bytes may wait in the tunnels of a connection for a peer that does not take them. Then the tunnel
 	// with the most is reset.
 	h2TunnelsHeldMax = 8 << 20
@@ -167,5 +168,7 @@ func (s *h2Conn) countEnded(cause string) {
 	})
 }
 
-// h2Bounds are those of the raw connections.
-var h2Bounds = &rawBounds{input: rawInputDefault, output: h2HeldMax, lingerMS: uint64(drainTimeoutDefault / time.Millisecond)}
+// h2BoundsOf are those of the raw connections. The last responses of a connection have the time of others.
+func h2BoundsOf(lim *limits) *rawBounds {
+	return &rawBounds{input: rawInputDefault, output: h2HeldMax, lingerMS: lim.drainMS, closeMS: cmp.Or(lim.stallMS, math.MaxUint32)}
+}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"syscall"
 )
@@ -112,6 +113,37 @@ func (s *h2Conn) returnCredit(n int64) {
 		s.putWindow(0, uint32(s.credit))
 		s.credit = 0
 	}
+}
+
+// usedUp reports whether the window of the connection is used up, or nearly so: others could not send a whole frame.
+func (s *h2Conn) usedUp() bool { return s.recvWindow < h2FrameBytesMax }
+
+// makeRoom makes the window of the connection larger by what streams leave unread that have used it up, if another one waits for its body: its
+// handler may be the one that theirs wait for.
+func (s *h2Conn) makeRoom() {
+	for s.usedUp() && slices.ContainsFunc(s.streams, (*h2Stream).starves) {
+		var most *h2Stream
+		for _, st := range s.streams {
+			if !st.wide && st.owed > 0 && (most == nil || st.owed > most.owed) {
+				most = st
+			}
+		}
+		if most == nil || !s.widenFor(most) {
+			return
+		}
+	}
+}
+
+// starves reports whether who serves the stream would take more of its body, and there is none.
+func (st *h2Stream) starves() bool {
+	switch {
+	case st.inEnded || st.gone || st.owed > 0:
+	case st.c != nil:
+		return st.c.wantsBody()
+	case st.raw != nil:
+		return st.raw.listens()
+	}
+	return false
 }
 
 // dataFrame takes a part of a request body (RFC 9113 §6.1).

@@ -50,10 +50,11 @@ func (st *h2Stream) sendable() bool {
 		st.phase == h2Chunks && !st.chunks.InData()
 }
 
-// room is how many of n bytes of data the stream may send now.
+// room is how many of n bytes of data the stream may send now. It is no more than may be held: n may be a whole page of the cache, and the peer
+// may have given a window for all of it.
 func (st *h2Stream) room(n int) int {
 	s := st.s
-	room := min(int64(n), st.sendWindow, s.sendWindow)
+	room := min(int64(n), st.sendWindow, s.sendWindow, h2HeldMax)
 	if room <= 0 || !s.mayOutput(st) {
 		return 0
 	}

@@ -40,7 +40,7 @@ func (p h2Protocol) Open(c backend.Conn) backend.Stream {
 
 // serveH2 is handshake.serve for a connection whose peer has chosen HTTP/2.
 func (h *handshake) serveH2(svc *service) {
-	c := h.rawConn(h2Bounds, svc.addrs)
+	c := h.rawConn(svc.latest().h2Bounds, svc.addrs)
 	c.open(h2Protocol{l: h.l.twin.h2Part(), service: svc}, svc.latest().ended)
 	c.again()
 }
@@ -56,7 +56,7 @@ func (c *conn) becomesH2(err error) bool {
 		return false
 	}
 	c.input.Settle(c.l.pool)
-	r := newRaw(c.l, c.socket, h2Bounds, c.service.addrs, &c.l.e.conns)
+	r := newRaw(c.l, c.socket, c.service.latest().h2Bounds, c.service.addrs, &c.l.e.conns)
 	r.input, c.input.Input = c.input.Input, r.input
 	r.due = true
 	c.l.sys.hand(c.socket.fd, r)

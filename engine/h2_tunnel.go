@@ -57,10 +57,11 @@ func (st *h2Stream) unacknowledged(acked int64) int64 {
 	return max(0, min(st.sentAt-acked, st.raw.written))
 }
 
-// widenFor makes the window of the connection larger for a tunnel, by what it may leave unread.
-func (s *h2Conn) widenFor(st *h2Stream) {
-	if s.widened == h2WidenedMax {
-		return
+// widenFor makes the window of the connection larger for a tunnel, or for a body that is not read, by what it may leave unread. false: that was
+// done for too many others.
+func (s *h2Conn) widenFor(st *h2Stream) bool {
+	if st.wide || s.widened == h2WidenedMax {
+		return false
 	}
 	s.widened++
 	st.wide = true
@@ -69,6 +70,7 @@ func (s *h2Conn) widenFor(st *h2Stream) {
 	if more := h2StreamWindow - have; more > 0 {
 		s.putWindow(0, uint32(more))
 	}
+	return true
 }
 
 // unwiden undoes widenFor.

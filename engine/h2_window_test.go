@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -38,6 +39,165 @@ func TestH2WindowBesideUnread(t *testing.T) {
 		}
 	}
 	p.echoes(7, 600_000, 16<<10, true)
+}
+
+// The bodies that nobody reads may use up the window of the connection. One that is read goes on all the same, whether it has begun before them
+// or after them, and although they take first whatever the connection has room for: its handler may be the one that they wait for.
+func TestH2WindowUsedUp(t *testing.T) {
+	const stuck, size = 20, 600_000
+	for _, known := range []bool{true, false} {
+		for _, first := range []bool{true, false} {
+			_, addr := startH2(t, Options{Loops: 1}, Limits{BufferBody: -1}, &partlyStuckBackend{testBackend{window: 3000}})
+			p := dialH2(t, addr)
+			var more []string
+			if known {
+				more = []string{"content-length", fmt.Sprint(size)}
+			}
+			id := uint32(1)
+			if !first {
+				id = 2*stuck + 1
+			}
+			left := make(map[uint32]int)
+			for n := range uint32(stuck + 1) {
+				if 2*n+1 == id {
+					p.post(id, "/echo", more...)
+				} else {
+					p.post(2*n+1, "/stuck")
+					left[2*n+1] = h2StreamWindow
+				}
+			}
+			whole, stream, sent, back := h2ConnWindow, h2StreamWindow, 0, 0
+			for ended := false; !ended; {
+				for other, n := range left {
+					n = min(n, whole)
+					for rest := n; rest > 0; rest -= min(rest, h2FrameBytesMax) {
+						p.WriteData(other, false, make([]byte, min(rest, h2FrameBytesMax)))
+					}
+					left[other] -= n
+					whole -= n
+				}
+				if n := min(whole, stream, size-sent, h2FrameBytesMax); n > 0 {
+					sent, whole, stream = sent+n, whole-n, stream-n
+					p.WriteData(id, sent == size, make([]byte, n))
+					continue
+				}
+				switch f := p.next().(type) {
+				case *http2.WindowUpdateFrame:
+					switch f.StreamID {
+					case 0:
+						whole += int(f.Increment)
+					case id:
+						stream += int(f.Increment)
+					}
+				case *http2.DataFrame:
+					ended = f.StreamEnded()
+					if n := len(f.Data()); n > 0 {
+						back += n
+						p.WriteWindowUpdate(0, uint32(n))
+						p.WriteWindowUpdate(id, uint32(n))
+					}
+				case *http2.RSTStreamFrame, *http2.GoAwayFrame:
+					t.Fatalf("%v, when %d bytes of %d were sent", f, sent, size)
+				}
+			}
+			if back != size {
+				t.Errorf("known length %v, first %v: %d bytes of %d were sent, %d come back", known, first, sent, size, back)
+			}
+		}
+	}
+}
+
+// A handler that begins to read when others have used up the window gets the body, too, and what they have made the connection keep is bounded.
+func TestH2WindowUsedUpBefore(t *testing.T) {
+	b := &lateReaderBackend{partlyStuckBackend: partlyStuckBackend{testBackend{window: 3000}}, read: make(chan func(), 1)}
+	e, addr := startH2(t, Options{Loops: 1}, Limits{BufferBody: -1}, b)
+	p := dialH2(t, addr)
+	p.post(1, "/late")
+	read := <-b.read
+	for id := uint32(3); id < 11; id += 2 {
+		p.post(id, "/stuck")
+		for range h2StreamWindow / h2FrameBytesMax {
+			p.WriteData(id, false, make([]byte, h2FrameBytesMax))
+		}
+	}
+	p.WritePing(false, [8]byte{1})
+	until(p, func(f *http2.PingFrame) bool { return f.IsAck() })
+	e.onEveryLoop(func(l *loop) error {
+		if s := l.h2.conns.First(); s.recvWindow != 0 || s.widened != 0 {
+			t.Errorf("the window is %d, and %d streams have made it larger", s.recvWindow, s.widened)
+		}
+		read()
+		return nil
+	})
+	until(p, func(f *http2.WindowUpdateFrame) bool { return f.StreamID == 0 })
+	e.onEveryLoop(func(l *loop) error {
+		if s := l.h2.conns.First(); s.recvWindow != h2StreamWindow || s.widened != 1 {
+			t.Errorf("the window is %d, and %d streams have made it larger", s.recvWindow, s.widened)
+		}
+		return nil
+	})
+	for id := uint32(3); id < 11; id += 2 {
+		p.WriteRSTStream(id, http2.ErrCodeCancel)
+	}
+	p.WriteData(1, true, nil)
+	p.wants(1, "200", "")
+	p.WritePing(false, [8]byte{2})
+	until(p, func(f *http2.PingFrame) bool { return f.IsAck() })
+	e.onEveryLoop(func(l *loop) error {
+		s := l.h2.conns.First()
+		if all := s.recvWindow + s.credit - s.narrow; all != h2ConnWindow || s.widened != 0 {
+			t.Errorf("the window is %d, and %d streams make it larger", all, s.widened)
+		}
+		p.window = int(s.recvWindow)
+		return nil
+	})
+	p.echoes(11, 3_000_000, 16<<10, true)
+}
+
+// lateReaderBackend takes nothing of the body for /late before the test says so.
+type lateReaderBackend struct {
+	partlyStuckBackend
+	read chan func()
+}
+
+func (b *lateReaderBackend) Attach(l backend.Loop) (backend.LoopBackend, error) {
+	return lateReaderLoop{partlyStuckLoop{&testLoopBackend{&b.testBackend, l}}, b}, nil
+}
+
+type lateReaderLoop struct {
+	partlyStuckLoop
+	b *lateReaderBackend
+}
+
+func (lb lateReaderLoop) Start(x backend.Exchange, h *httpparse.Head, listener int, body []byte, more bool) (backend.Running, error) {
+	if string(h.Bytes(h.Path)) != "late" {
+		return lb.partlyStuckLoop.Start(x, h, listener, body, more)
+	}
+	r := &lateReader{x: x}
+	lb.b.read <- func() {
+		r.reads = true
+		x.BodyRoom()
+	}
+	return r, nil
+}
+
+type lateReader struct {
+	stuckRun
+	x     backend.Exchange
+	reads bool
+	room  [100]byte
+}
+
+func (r *lateReader) BodyRoom() (a, b []byte) {
+	if !r.reads {
+		return nil, nil
+	}
+	return r.room[:], nil
+}
+
+func (r *lateReader) BodyEnd() {
+	r.x.Output([]byte("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), nil, true)
+	r.x.Done(backend.EndKeep)
 }
 
 // What a stream takes for progress of its peer is that data was acknowledged: its own if its window is used up, otherwise that of any

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"syscall"
@@ -238,6 +239,57 @@ func TestRawDeadlinesMove(t *testing.T) {
 	}
 }
 
+// A closed connection lingers for as long as its peer takes what is on its way: what the peer sends meanwhile must not destroy that.
+func TestRawLingersWhileThePeerReads(t *testing.T) {
+	e, p, closed := rawPeer(t, "tcp4", backend.Bounds{Linger: waitMost}, func(c backend.Conn) *calls {
+		c.Write(make([]byte, 1<<19))
+		c.Close()
+		return &calls{}
+	})
+	p.conn().SetReadBuffer(64 << 10)
+	// look has the time to linger end, and reports what is not acknowledged, or -1 if the connection is over.
+	look := func(ends bool) (left int64) {
+		e.onEveryLoop(func(l *loop) error {
+			left = -1
+			if c := l.raw.conns.First(); c != nil {
+				if ends {
+					c.busy = true
+					c.timedOut(l.sys.nowMS())
+					c.advance()
+				}
+				if !c.state.over() {
+					left = l.sys.unacknowledged(c.socket.fd)
+				}
+			}
+			return nil
+		})
+		return left
+	}
+	eventually(t, "the connection lingers", func() (lingers bool) {
+		e.onEveryLoop(func(l *loop) error {
+			c := l.raw.conns.First()
+			lingers = c != nil && c.state == rawLingering
+			return nil
+		})
+		return lingers
+	})
+	for range 3 {
+		before := look(true)
+		if before < 0 {
+			t.Fatal("the connection is over although its peer reads")
+		}
+		p.say("x")
+		if _, err := io.CopyN(io.Discard, p.r, 100<<10); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the peer has acknowledged more", func() bool { return look(false) < before })
+	}
+	eventually(t, "the connection is over when its peer reads no more", func() bool { return look(true) < 0 })
+	if err := waitFor(t, closed, "end"); err != nil {
+		t.Error(err)
+	}
+}
+
 // A peer that goes on sending to a closed connection is reset.
 func TestRawLingeringIsBounded(t *testing.T) {
 	_, p, closed := rawPeer(t, "tcp4", backend.Bounds{Linger: waitMost}, func(c backend.Conn) *calls { c.Close(); return &calls{} })
@@ -415,5 +467,48 @@ func TestRawCloseReadsTheRest(t *testing.T) {
 	readsAll(t, p, want)
 	if err := waitFor(t, closed, "end"); err != nil {
 		t.Error(err)
+	}
+}
+
+// What a program wants to discard of a connection that has ended meanwhile is gone: a mistake of nobody, which must not end the program.
+func TestRawDiscardAfterTheEnd(t *testing.T) {
+	for name, end := range map[string]func(c backend.Conn){
+		"closed": func(c backend.Conn) { c.Close() },
+		"reset":  func(c backend.Conn) { c.Reset() },
+		"left": func(c backend.Conn) {
+			if conn, err := c.Detach(); err != nil {
+				t.Error(err)
+			} else {
+				conn.Close()
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := startEngine(t, Options{Loops: 1})
+			conn := make(chan backend.Conn, 1)
+			ln := serveRaw(t, e, "tcp4", opener(func(backend.Conn) backend.Stream {
+				return &calls{t: t, data: func(c backend.Conn) {
+					if len(c.Unread()) == 5 {
+						conn <- c // a goroutine works on what has come, and it is discarded then
+					}
+				}}
+			}), backend.Bounds{})
+			p := dial(t, ln.Addr())
+			p.say("hello")
+			c := waitFor(t, conn, "bytes")
+			onLoop(t, e.Loop(0), func() { end(c) })
+			p.Close()
+			onLoop(t, e.Loop(0), func() {
+				if n := len(c.Unread()); n != 0 {
+					t.Errorf("%d bytes are unread", n)
+				}
+				defer func() {
+					if r := recover(); r != nil {
+						t.Errorf("panic: %v", r)
+					}
+				}()
+				c.Discard(5)
+			})
+		})
 	}
 }

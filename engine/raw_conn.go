@@ -19,7 +19,7 @@ type rawConn struct {
 	// What each write touches comes first, in as few cache lines as possible: a message to 20,000 subscribers finds none of them in
 	// the cache.
 	l      *loop      // immutable
-	bounds *rawBounds // immutable
+	bounds *rawBounds // others in their place only before Close: see h2Conn.fail
 	pipe   *pipe      // bytes that are sent before output; nil: there are none
 	state  rawState
 

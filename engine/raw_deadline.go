@@ -19,6 +19,8 @@ const (
 type rawBounds struct {
 	input, output    int
 	idleMS, lingerMS uint64
+	// closeMS is how long a closed connection waits for its peer to take more of the output, if that differs from lingerMS; 0: it does not.
+	closeMS uint64
 }
 
 func resolveBounds(b backend.Bounds) *rawBounds {
@@ -31,7 +33,10 @@ func resolveBounds(b backend.Bounds) *rawBounds {
 }
 
 // closingMS is how long a closed connection waits for its peer to take more of the output.
-func (b *rawBounds) closingMS() uint64 {
+func (b *rawBounds) closingMS() uint64 { return cmp.Or(b.closeMS, b.brokenMS()) }
+
+// brokenMS is how long a connection may stay that cannot send any more.
+func (b *rawBounds) brokenMS() uint64 {
 	return cmp.Or(b.lingerMS, milliseconds(rawLingerDefault, 0))
 }
 
@@ -52,7 +57,7 @@ func (c *rawConn) SetDeadline(d time.Duration) {
 // short even if the Stream has paused and waits for Room, which does not follow.
 func (c *rawConn) idleMS() uint64 {
 	if c.socket.broken {
-		return earlier(c.bounds.idleMS, c.bounds.closingMS())
+		return earlier(c.bounds.idleMS, c.bounds.brokenMS())
 	}
 	return c.bounds.idleMS
 }
@@ -77,7 +82,11 @@ func (c *rawConn) moved() {
 func (c *rawConn) timedOut(nowMS uint64) {
 	switch {
 	case c.state == rawLingering:
-		c.gone = true
+		if !c.acknowledgesMore() {
+			c.gone = true
+			return
+		}
+		c.setTimeout(c.bounds.lingerMS)
 	case c.peerAdvances(nowMS):
 		c.moved()
 	default:
@@ -88,12 +97,16 @@ func (c *rawConn) timedOut(nowMS uint64) {
 // peerAdvances reports whether the peer has taken output since the deadline was last reached. The kernel reports room in a socket
 // only when a third of its buffer is free, which may take a slow peer minutes.
 func (c *rawConn) peerAdvances(nowMS uint64) bool {
-	if c.Held() == 0 || c.limitMS != 0 && c.limitMS <= nowMS {
-		return false
-	}
+	return c.Held() > 0 && (c.limitMS == 0 || c.limitMS > nowMS) && c.acknowledgesMore()
+}
+
+// acknowledgesMore reports whether the peer has not acknowledged everything, but more than when the deadline was last reached. If a connection
+// that lingers was closed then, the next bytes of its peer, such as window updates of HTTP/2, would be answered with a RST, which destroys what
+// is still on its way.
+func (c *rawConn) acknowledgesMore() bool {
 	left := c.l.sys.unacknowledged(c.socket.fd)
 	acked := c.written - left
-	if left < 0 || acked <= c.acked {
+	if left < 0 || left == 0 && c.Held() == 0 || acked <= c.acked {
 		return false
 	}
 	c.acked = acked

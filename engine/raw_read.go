@@ -128,6 +128,9 @@ func (c *rawConn) Unread() []byte { return c.input.Unread() }
 
 // Discard implements backend.Conn.
 func (c *rawConn) Discard(n int) {
+	if c.state != rawOpen {
+		n = min(n, c.input.Len()) // what a program had unread has gone with the connection
+	}
 	c.input.Discard(n)
 	if c.busy {
 		return

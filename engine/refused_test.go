@@ -3,7 +3,9 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -93,4 +95,30 @@ func newTalliedDialogue(t *testing.T, lim Limits) (*dialogue, *lockedBuffer) {
 	d := newDialogue(t, lim)
 	d.e.tally = logging.NewTally(slog.New(slog.NewTextHandler(&log, nil)))
 	return d, &log
+}
+
+// A backend may wrap the error with which it refuses.
+func TestTooManyWrapped(t *testing.T) {
+	for name, wrap := range map[string]func(error) error{
+		"as it is": func(err error) error { return err },
+		"wrapped":  func(err error) error { return fmt.Errorf("tenant: %w", err) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			many := &backend.TooMany{RetryAfter: 7 * time.Second, Fields: []byte("X-Limit: 5\r\n")}
+			_, addr := start(t, Options{Loops: 1}, Limits{}, &testBackend{refuse: wrap(many)})
+			p := dial(t, addr)
+			for range 2 { // the connection stays
+				p.say(get("/"))
+				res, err := http.ReadResponse(p.r, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				io.Copy(io.Discard, res.Body)
+				if res.StatusCode != 429 || res.Header.Get("Retry-After") != "7" || res.Header.Get("X-Limit") != "5" {
+					t.Errorf("status %d, %v", res.StatusCode, res.Header)
+				}
+			}
+			p.Close()
+		})
+	}
 }

@@ -17,6 +17,8 @@ type service struct {
 	limits  limits
 	addrs   *addrs
 
+	h2Bounds *rawBounds // of connections with HTTP/2
+
 	limit       ConnLimit  // of the listener, see Listener.SetConnLimit; nil: none
 	account     any        // see Limits.Account
 	identifier  Identifier // see Limits.TrustedProxies; nil: nothing has to be found out about a request
@@ -40,6 +42,7 @@ func newService(lb backend.LoopBackend, index int, lim Limits) *service {
 		backend: lb, index: index, limits: lim.resolve(), account: lim.Account, identifier: lim.TrustedProxies, pages: lim.ErrorPages,
 		punishes: !lim.NoFloodPenalty,
 	}
+	s.h2Bounds = h2BoundsOf(&s.limits)
 	if s.pages != nil && s.identifier == nil {
 		s.identifier = noProxies{}
 	}

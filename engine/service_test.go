@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"moonbridge/handler/backend"
 	"moonbridge/reactor"
 )
 
@@ -333,5 +335,35 @@ func TestOpenFailsWithInherited(t *testing.T) {
 		if _, err := r.Read(make([]byte, 1)); err != io.EOF {
 			t.Errorf("%+v: the inherited descriptor is open: %v", tt, err)
 		}
+	}
+}
+
+// halfBackend has an instance on one of two loops only.
+type halfBackend struct{ testBackend }
+
+var errHalf = errors.New("half")
+
+func (b *halfBackend) Attach(l backend.Loop) (backend.LoopBackend, error) {
+	if l.Index() == 1 {
+		return nil, errHalf
+	}
+	return b.testBackend.Attach(l)
+}
+
+// A backend that fails on one loop takes over on none: what served the listener goes on.
+func TestServeFails(t *testing.T) {
+	first, second := &testBackend{window: 64}, &halfBackend{}
+	e, ln := served(t, first)
+	if err := e.Serve(ln, second, 0, Limits{}); err != errHalf {
+		t.Errorf("error %v", err)
+	}
+	for range 20 {
+		p := dial(t, ln.Addr())
+		p.say(get("/hello"))
+		p.hears(200)
+		p.Close()
+	}
+	if n := second.count(&second.started); n != 0 {
+		t.Errorf("%d exchanges at a backend that was refused", n)
 	}
 }

@@ -72,6 +72,8 @@ func (e *Engine) stopLoops() {
 	}
 	e.running.Wait()
 	e.watcher.end()
+	e.mu.Lock() // several goroutines may call Shutdown
+	defer e.mu.Unlock()
 	for _, l := range e.loops {
 		l.raw.pipes.close()
 	}

@@ -225,3 +225,44 @@ func TestShutdownTwice(t *testing.T) {
 		}
 	}
 }
+
+// Two goroutines may call Shutdown, and the one that looks for loops that stall may be one of them.
+func TestShutdownByTwo(t *testing.T) {
+	e, err := New(Options{Loops: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range e.loops {
+		onLoop(t, l.shown, func() {
+			if p := l.raw.pipes.take(); p != nil {
+				p.Release()
+			}
+		})
+	}
+	var both sync.WaitGroup
+	for range 2 {
+		both.Go(func() {
+			if err := e.Shutdown(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	both.Wait()
+}
+
+func TestShutdownWhenStalled(t *testing.T) {
+	engines, stalls, over := make(chan *Engine, 1), make(chan struct{}), make(chan error, 1)
+	e, err := New(Options{Loops: 1, StallAfter: time.Millisecond, Stalled: func(int, time.Duration, []byte) {
+		e := <-engines
+		close(stalls)
+		over <- e.Shutdown(context.Background())
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	engines <- e
+	e.Loop(0).Post(func() { <-stalls })
+	if err := waitFor(t, over, "end of the engine"); err != nil {
+		t.Error(err)
+	}
+}

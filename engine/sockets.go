@@ -19,28 +19,26 @@ var ErrNoSockets = errors.New("engine: the backend takes no raw connections: it 
 // after the request in progress.
 //
 // A connection is reset if the backend refuses it, or if Options.MaxConns other connections are open. Connections that were
-// handed over are not counted, have no timeout, and outlive Drain and Shutdown: all of that is up to the backend.
+// handed over are not counted, have no timeout, and outlive Drain and Shutdown: all of that is up to the backend. With TLS the engine goes
+// on to pass bytes between the peer and the backend. Such a connection counts as two until it has ended, Drain waits for it, and Shutdown
+// resets it when its context ends.
 func (e *Engine) ServeSockets(ln *Listener, b backend.Backend, index int) error {
 	e.mustOwn("ServeSockets", ln)
 	mustCompare("ServeSockets", b)
-	parts := make([]backend.SocketBackend, len(e.loops))
-	err := e.onEveryLoop(func(l *loop) error {
-		lb, err := l.attach(b)
-		if err != nil {
-			return err
-		}
-		s, ok := lb.(backend.SocketBackend)
-		if !ok {
-			return ErrNoSockets
-		}
-		parts[l.index] = s
-		return nil
-	})
+	parts, err := e.attachAll(b)
 	if err != nil {
 		return err
 	}
+	sockets := make([]backend.SocketBackend, len(parts))
+	for i, part := range parts {
+		s, ok := part.(backend.SocketBackend)
+		if !ok {
+			return ErrNoSockets
+		}
+		sockets[i] = s
+	}
 	return e.serveOn(ln, func(l *loop) error {
-		return l.bind(ln, nil, &socketService{backend: parts[l.index], index: index}, nil)
+		return l.bind(ln, nil, &socketService{backend: sockets[l.index], index: index}, nil)
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"moonbridge/reactor"
@@ -27,6 +28,8 @@ type watcher struct {
 	once    sync.Once           // stop was closed
 	stop    chan struct{}
 	stopped chan struct{}
+
+	goroutine atomic.Uint64 // that runs it
 }
 
 // newWatcher returns nil if the options want none. Without a function to call, it only measures and has no goroutine.
@@ -49,6 +52,7 @@ func (w *watcher) of(loop int) *reactor.TurnWatch {
 
 func (w *watcher) run() {
 	defer close(w.stopped)
+	w.goroutine.Store(goroutineID())
 	tick := time.NewTicker(max(w.after/4, time.Millisecond))
 	defer tick.Stop()
 	for {
@@ -57,7 +61,12 @@ func (w *watcher) run() {
 			return
 		case <-tick.C:
 			for _, l := range w.e.loops {
-				w.look(l)
+				select {
+				case <-w.stop: // the function may have ended the engine
+					return
+				default:
+					w.look(l)
+				}
 			}
 		}
 	}
@@ -78,10 +87,13 @@ func (w *watcher) look(l *loop) {
 	w.stalled(l.index, time.Duration(l.r.Clock()-started), stack)
 }
 
-// end stops the goroutine. It may be called again.
+// end stops the goroutine, and waits for it unless it is the caller: Options.Stalled may call Shutdown. It may be called again.
 func (w *watcher) end() {
-	if w != nil && w.stalled != nil {
-		w.once.Do(func() { close(w.stop) })
+	if w == nil || w.stalled == nil {
+		return
+	}
+	w.once.Do(func() { close(w.stop) })
+	if w.goroutine.Load() != goroutineID() {
 		<-w.stopped
 	}
 }

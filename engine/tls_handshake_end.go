@@ -67,6 +67,9 @@ func (h *handshake) serve() {
 	c := newConn(l, by.http, fd, h.c.peer)
 	h.hand(c)
 	c.socket.readable, c.socket.peerClosed, c.socket.local = true, h.peerClosed, h.known
+	if l.e.connState != nil {
+		c.report(ConnNew)
+	}
 	nowMS := l.sys.nowMS()
 	if c.ending() {
 		c.awaitLast(nowMS)

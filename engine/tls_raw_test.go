@@ -173,6 +173,11 @@ func TestTLSSockets(t *testing.T) {
 	if remote := <-b.remotes; remote.String() != p.LocalAddr().String() {
 		t.Errorf("remote address %v, want %v", remote, p.LocalAddr())
 	}
+	onLoop(t, e.Loop(0), func() {
+		if n := e.Conns(); n != 2 {
+			t.Errorf("with its pair, the connection counts as %d", n)
+		}
+	})
 	sent := strings.Repeat("0123456789", 300_000)
 	go func() {
 		io.WriteString(p, sent)

@@ -39,6 +39,9 @@ func (r *Request) Later() *Later {
 	}
 	if e.later == nil {
 		e.later = &Later{e: e, loop: e.l.loop, done: make(chan struct{})}
+		if e.peerEnded {
+			e.later.peerEnded()
+		}
 		e.keepRequest(r.head, r.body)
 		e.l.w.fault = causeLater
 	}

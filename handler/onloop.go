@@ -82,6 +82,11 @@ const (
 	// exchangesKept is how many exchanges are kept for reuse, roomKept how many of these keep their body buffers.
 	exchangesKept = 4096
 	roomKept      = 64
+	// turnOverlapBytes is how many bytes of responses a turn may have before no connection gets a second exchange. Each connection may have one
+	// in any case.
+	turnOverlapBytes = 4 << 20
+	// turnOverlapFree is up to how many bytes nobody counts.
+	turnOverlapFree = 64 << 10
 )
 
 // Start takes an exchange. If the request is complete, the handler runs at once, on the views. The result waits for the
@@ -101,6 +106,17 @@ func (l *onLoopBackend) Start(x backend.Exchange, head *httpparse.Head, listener
 	}
 	l.queue(e)
 	return e, nil
+}
+
+// Overlap implements backend.Overlapping. Handlers run while the events of a turn are handled, and nothing is sent before its end. If
+// clients send many requests at once, for large responses, the others would wait for all of them. So a connection may have as many as would be
+// within turnOverlapBytes, if they are as large as those that the turn has had; the rest comes in later turns.
+func (l *onLoopBackend) Overlap() int {
+	n := len(l.bytes)
+	if n <= turnOverlapFree {
+		return math.MaxInt
+	}
+	return 1 + int(int64(max(0, turnOverlapBytes-n))*int64(len(l.turn))/int64(n))
 }
 
 // queue makes EndTurn settle e.

@@ -36,7 +36,8 @@ type loopExchange struct {
 
 	status int // loopFailed; 0: reset
 
-	later *Later // nil: the handler has not asked for it
+	later     *Later // nil: the handler has not asked for it
+	peerEnded bool   // PeerEnd was called
 
 	// loopAnswer: the body of the response is bodyLen bytes at l.bytes[at:], the head headLen bytes after it.
 	at, bodyLen, headLen int
@@ -204,6 +205,7 @@ func (e *loopExchange) BodyAbort(tooLarge bool) {
 
 // PeerEnd is of interest only to those that answer later: otherwise the handler is not waited for.
 func (e *loopExchange) PeerEnd() {
+	e.peerEnded = true
 	if e.later != nil {
 		e.later.peerEnded()
 	}

@@ -486,3 +486,83 @@ func BenchmarkOnLoopHello(b *testing.B) {
 		}
 	}
 }
+
+// A client that has finished sending before its handler runs is no news: Done says so from the start, to each Later.
+func TestLaterAfterPeerEnd(t *testing.T) {
+	done := func(l *Later) bool {
+		select {
+		case <-l.Done():
+			return true
+		default:
+			return false
+		}
+	}
+	var first, second *Later
+	known := false
+	b := attach(t, OnLoop(Func(func(w *Response, r *Request) {
+		first = r.Later()
+		known = done(first)
+		first.Do(func(w *Response, r *Request) {
+			second = r.Later()
+			second.Do(func(w *Response, r *Request) { w.WriteString("hello") })
+		})
+	})))
+	c := b.start(-1, "POST / HTTP/1.1\nHost: a\nContent-Length: 2\n\n", "a", true)
+	b.turn(func() { c.running.PeerEnd() })
+	c.send([]byte("b"))
+	b.turn(func() {
+		c.running.BodyEnd()
+		if !known {
+			t.Error("the first one does not know that the client has finished sending")
+		}
+	})
+	b.turn(func() {
+		if !done(second) {
+			t.Error("the second one does not know it")
+		}
+	})
+	b.until("the end of the exchange", func() bool { return c.over })
+	if !strings.HasSuffix(c.text(), "hello") {
+		t.Errorf("response %q", c.text())
+	}
+	// The next exchange in the same memory knows nothing of that.
+	d := b.start(-1, "POST / HTTP/1.1\nHost: a\nContent-Length: 2\n\n", "ab", false)
+	if known {
+		t.Error("it is known of the next client too")
+	}
+	b.until("the end of the exchange", func() bool { return d.over })
+}
+
+// What a turn collects of responses is bounded, as far as clients send requests without waiting: then few of one connection are taken.
+func TestOnLoopOverlap(t *testing.T) {
+	for _, c := range []struct {
+		size, exchanges int
+		least, most     int
+	}{
+		{100, 1, 16, math.MaxInt},
+		{100, 500, 16, math.MaxInt},
+		{512 << 10, 1, 2, 8},
+		{1 << 20, 1, 1, 4},
+		{512 << 10, 20, 1, 1},
+		{1000, 10_000, 1, 1},
+	} {
+		b := attach(t, OnLoop(Func(func(w *Response, r *Request) { w.Write(make([]byte, c.size)) })))
+		b.turn(func() {
+			for range c.exchanges {
+				if err := b.startIn(&fakeConn{t: t, l: b.fakeLoop, takes: -1}, "GET / HTTP/1.1\nHost: a\n\n", "", false); err != nil {
+					t.Fatal(err)
+				}
+			}
+			n := math.MaxInt
+			if o, bounds := b.lb.(backend.Overlapping); bounds {
+				n = o.Overlap()
+			}
+			if n < c.least || n > c.most {
+				t.Errorf("%d responses of %d bytes: %d may be in progress; want %d to %d", c.exchanges, c.size, n, c.least, c.most)
+			}
+		})
+		if o, bounds := b.lb.(backend.Overlapping); bounds && o.Overlap() < 16 {
+			t.Errorf("%d after the turn", o.Overlap())
+		}
+	}
+}

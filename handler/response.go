@@ -160,8 +160,11 @@ func (w *Response) Add(name, value string) error {
 
 // Set replaces all field lines with this name. Its errors are those of Add; it then has no effect.
 func (w *Response) Set(name, value string) error {
-	if httpparse.EqualFold(name, "Content-Length") {
+	switch {
+	case httpparse.EqualFold(name, "Content-Length"):
 		return w.replaceLength(value)
+	case httpparse.EqualFold(name, "Connection"):
+		return w.replaceConnection(name, value)
 	}
 	had := len(w.fields)
 	if err := w.Add(name, value); err != nil {
@@ -181,6 +184,20 @@ func (w *Response) replaceLength(value string) error {
 	err := w.Add("Content-Length", value)
 	if err != nil {
 		w.length = length
+	}
+	return err
+}
+
+// replaceConnection is Set for Connection, which is not among the field lines either.
+func (w *Response) replaceConnection(name, value string) error {
+	if err := w.changeable(); err != nil {
+		return err
+	}
+	closing, upgrade := w.close, w.upgrade
+	w.close, w.upgrade = false, false
+	err := w.Add(name, value)
+	if err != nil {
+		w.close, w.upgrade = closing, upgrade
 	}
 	return err
 }

@@ -97,6 +97,24 @@ func TestFraming(t *testing.T) {
 			w.Add("Content-Length", "9")
 			w.Del("Content-Length")
 		}, get11, false, "200 OK\nDate: D\nAB: 2\na: 5\nContent-Length: 0\n\n", "keep"},
+		{"Connection replaced", func(w *Response, r *Request) {
+			w.Set("Connection", "close")
+			w.Set("Connection", "x") // not valid: no effect
+			w.Set("Connection", "keep-alive")
+		}, get11, false, "200 OK\nDate: D\nContent-Length: 0\n\n", "keep"},
+		{"Connection replaced by Upgrade", func(w *Response, r *Request) {
+			w.Set("Connection", "close")
+			w.Set("Upgrade", "x")
+			w.Set("Connection", "Upgrade")
+		}, get11, false, "200 OK\nDate: D\nUpgrade: x\nContent-Length: 0\nConnection: Upgrade\n\n", "keep"},
+		{"Connection set in vain", func(w *Response, r *Request) {
+			w.Set("Connection", "close")
+			w.Set("Connection", "x")
+		}, get11, false, "200 OK\nDate: D\nContent-Length: 0\nConnection: close\n\n", "close"},
+		{"Connection added", func(w *Response, r *Request) {
+			w.Add("Connection", "close")
+			w.Add("Connection", "keep-alive")
+		}, get11, false, "200 OK\nDate: D\nContent-Length: 0\nConnection: close\n\n", "close"},
 		{"error", func(w *Response, r *Request) {
 			w.Add("A", "1")
 			w.Add("Content-Length", "9")

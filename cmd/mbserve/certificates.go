@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"sync"
 	"time"
@@ -19,8 +20,9 @@ import (
 // certificates are what the files of TLS listeners have contained. A reload, or a process that takes over, reads them again. What cannot be
 // used then does not replace what is in use.
 type certificates struct {
-	mu   sync.Mutex
-	last map[listen.Certificate]*tls.Certificate
+	mu          sync.Mutex
+	last        map[listen.Certificate]*tls.Certificate
+	authorities map[string][]byte // of clients, as the text of each file
 }
 
 // of returns the certificate in the files of c. If it cannot be read, it returns the last one that could, and says so in the log.
@@ -43,6 +45,26 @@ func (s *certificates) of(c listen.Certificate, log *slog.Logger) (*tls.Certific
 	return nil, err
 }
 
+// ofAuthorities is the same for the certificates that sign those of clients. text is what the file has contained.
+func (s *certificates) ofAuthorities(file string, log *slog.Logger) (all *x509.CertPool, text []byte, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if all, text, err = readAuthorities(file); err == nil {
+		if s.authorities == nil {
+			s.authorities = make(map[string][]byte)
+		}
+		s.authorities[file] = text
+		return all, text, nil
+	}
+	old := s.authorities[file]
+	if old == nil {
+		return nil, nil, err
+	}
+	log.Error("client_ca not read again: the certificates in use stay in use", "client_ca", file, "err", err)
+	all, err = authoritiesIn(file, old)
+	return all, old, err
+}
+
 // passedCertificate is a certificate on its way to a process that takes over.
 type passedCertificate struct {
 	Files listen.Certificate
@@ -63,16 +85,20 @@ func (s *certificates) pass() (*os.File, error) {
 		}
 		all = append(all, passedCertificate{files, cert.Certificate, key})
 	}
-	if len(all) == 0 {
+	if len(all)+len(s.authorities) == 0 {
 		return nil, nil
 	}
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
+	authorities := maps.Clone(s.authorities)
 	go func() { // they may be more than a pipe holds
 		defer w.Close()
-		gob.NewEncoder(w).Encode(all) // fails if that process ends
+		e := gob.NewEncoder(w)
+		if e.Encode(all) == nil { // fails if that process ends
+			e.Encode(authorities)
+		}
 	}()
 	return r, nil
 }
@@ -84,11 +110,15 @@ func (s *certificates) takeOver(from *os.File) {
 	}
 	defer from.Close()
 	var all []passedCertificate
-	if gob.NewDecoder(from).Decode(&all) != nil {
+	d := gob.NewDecoder(from)
+	if d.Decode(&all) != nil {
 		return
 	}
+	var authorities map[string][]byte
+	d.Decode(&authorities) // an older version has not passed them
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.authorities = authorities
 	s.last = make(map[listen.Certificate]*tls.Certificate)
 	for _, p := range all {
 		key, err := x509.ParsePKCS8PrivateKey(p.Key)
@@ -150,7 +180,7 @@ func (g *generation) tlsOf(spec *listen.Listener) (*engine.TLS, error) {
 	if err := g.addCertificates(config, t); err != nil {
 		return nil, err
 	}
-	clients, err := askForClients(config, t)
+	clients, err := askForClients(config, t, func(file string) (*x509.CertPool, []byte, error) { return g.s.certificates.ofAuthorities(file, g.log) })
 	if err != nil {
 		return nil, err
 	}
@@ -207,11 +237,11 @@ func (g *generation) addCertificates(config *tls.Config, t *listen.TLS) error {
 }
 
 // askForClients makes clients show certificates, if that is wanted. It returns what tells these clients from others.
-func askForClients(config *tls.Config, t *listen.TLS) (clients []byte, err error) {
+func askForClients(config *tls.Config, t *listen.TLS, read func(file string) (*x509.CertPool, []byte, error)) (clients []byte, err error) {
 	if t.ClientCA == "" {
 		return nil, nil
 	}
-	if config.ClientCAs, clients, err = readAuthorities(t.ClientCA); err != nil {
+	if config.ClientCAs, clients, err = read(t.ClientCA); err != nil {
 		return nil, fmt.Errorf("tls: client_ca: %w", err)
 	}
 	config.ClientAuth = tls.RequireAndVerifyClientCert
@@ -226,11 +256,17 @@ func readAuthorities(file string) (all *x509.CertPool, text []byte, err error) {
 	if text, err = os.ReadFile(file); err != nil {
 		return nil, nil, err
 	}
-	all = x509.NewCertPool()
+	all, err = authoritiesIn(file, text)
+	return all, text, err
+}
+
+// authoritiesIn are the certificates in the text of a file.
+func authoritiesIn(file string, text []byte) (*x509.CertPool, error) {
+	all := x509.NewCertPool()
 	if !all.AppendCertsFromPEM(text) {
-		return nil, nil, fmt.Errorf("no certificate in %s", file)
+		return nil, fmt.Errorf("no certificate in %s", file)
 	}
-	return all, text, nil
+	return all, nil
 }
 
 // checkTLS checks whether the files of a pool's TLS listeners can be used.
@@ -245,7 +281,7 @@ func checkTLS(spec *listen.Spec) error {
 				return err
 			}
 		}
-		if _, err := askForClients(new(tls.Config), t); err != nil {
+		if _, err := askForClients(new(tls.Config), t, readAuthorities); err != nil {
 			return err
 		}
 		if t.ACME != nil {

@@ -281,6 +281,30 @@ func TestSubscribe(t *testing.T) {
 	s.wait("msg=channels", "subscribers=", "messages=")
 }
 
+// A stream handler that is called because of wait, and calls it too, changes nothing of what was asked for.
+func TestWaitWithinWait(t *testing.T) {
+	t.Parallel()
+	a := newApplication(t)
+	a.write(`@
+local channel = require "moonbridge_channel"
+channel.declare("*", { history = { messages = 9 } })
+listen{ port, prepare = function() channel.publish("right", "right"); channel.publish("other", "other") end, min_fork = 1, max_fork = 1, connect = http.generate_handler(function(request)
+	request:stream_post_param("file", function() pcall(request.wait, request, { channels = "other", last_id = "0", timeout = 9 }) end)
+	request:wait{ channels = "right", last_id = "0", timeout = 0.01 }
+end) }`)
+	s := start(t, a.script)
+	form := "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\nx\r\n--b--\r\n"
+	req, err := http.NewRequest("POST", s.url("/"), strings.NewReader(form))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "multipart/form-data; boundary=b")
+	_, body, err := do(newClient(t), req)
+	if err != nil || !strings.Contains(body, `"data":"right"`) || strings.Contains(body, "other") {
+		t.Errorf("%q, %v", body, err)
+	}
+}
+
 func TestSubscribeCurl(t *testing.T) {
 	t.Parallel()
 	curl := needs(t, "curl")

@@ -183,6 +183,7 @@ func TestCrashOptions(t *testing.T) {
 		{exitUsage, "need --crash-dir", []string{"--crash-files", "5"}},
 		{exitUsage, "need --crash-dir", []string{"--crash-unmasked"}},
 		{exitUsage, "--crash-files must be", []string{"--crash-dir", "d", "--crash-files", "0"}},
+		{exitUsage, "--crash-bytes must be", []string{"--crash-dir", "d", "--crash-bytes", "0"}},
 		{exitUsage, "cannot be used together", []string{"--crash-dir", "d", "--crash-mask", "x", "--crash-unmasked"}},
 		{exitStart, "--crash-dir: ", []string{"--crash-dir", "testdata/hello.lua"}},
 	} {

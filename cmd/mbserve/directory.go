@@ -62,7 +62,7 @@ func directorySpec(o *options) (*listen.Spec, error) {
 	}
 	return &listen.Spec{
 		Options: listen.Options{Static: []listen.StaticRule{
-			{Prefix: "/", Path: o.static, Index: "index.html", Listing: true, NotFound: true, Precompressed: true},
+			{Prefix: "/", Path: o.static, Index: "index.html", Listing: true, NotFound: true, Precompressed: true, Compress: true},
 		}},
 		Listeners: []listen.Listener{{Proto: "tcp", Host: hostName, Port: port, HTTP: &listen.HTTPOptions{}}},
 	}, nil

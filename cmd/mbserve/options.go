@@ -241,6 +241,8 @@ func (o *options) checkCrashes(f *pflag.FlagSet) error {
 		return errors.New("--crash-dir: with --static there are no workers")
 	case o.crashFiles < 1 || o.crashFiles > crashFilesMax:
 		return fmt.Errorf("--crash-files must be between 1 and %d", crashFilesMax)
+	case o.crashBytes == 0:
+		return errors.New("--crash-bytes must be greater than 0: no record would have room")
 	case o.crashUnmask && len(o.crashMask) > 0:
 		return errors.New("--crash-mask and --crash-unmasked cannot be used together")
 	}

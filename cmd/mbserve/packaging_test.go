@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -135,11 +137,11 @@ func checkFrontStreams(t *testing.T, address string) {
 	openSocket(t, address, "/socket", "").exchanges()
 }
 
-func TestFrontHAProxy(t *testing.T) {
-	t.Parallel()
-	_, plain, prefixed, admin := fronted(t)
+// frontHAProxy is HAProxy with the configuration for it. It returns its two addresses.
+func frontHAProxy(t *testing.T, plain, prefixed, admin string) (overHTTP, overTCP string) {
+	t.Helper()
 	_, adminPort, _ := net.SplitHostPort(admin)
-	overHTTP, overTCP := reactortest.FreePort(t), reactortest.FreePort(t)
+	overHTTP, overTCP = reactortest.FreePort(t), reactortest.FreePort(t)
 	conf := filepath.Join(t.TempDir(), "conf")
 	text := packaged(t, "haproxy.cfg", "bind *:80\n", "bind "+overHTTP+"\n", "bind *:443\n", "bind "+overTCP+"\n",
 		"127.0.0.1:8080", plain, "127.0.0.1:8081", prefixed, "port 9090", "port "+adminPort, "maxconn 20000", "maxconn 100")
@@ -147,7 +149,60 @@ func TestFrontHAProxy(t *testing.T) {
 		t.Fatal(err)
 	}
 	runPeer(t, overHTTP, "haproxy", "-db", "-f", conf)
+	return overHTTP, overTCP
+}
+
+func TestFrontHAProxy(t *testing.T) {
+	t.Parallel()
+	_, plain, prefixed, admin := fronted(t)
+	overHTTP, overTCP := frontHAProxy(t, plain, prefixed, admin)
 	checkFront(t, overHTTP, overTCP)
+}
+
+// A server that dies with a request may have carried it out. The proxy sends it again only if that does no harm.
+func TestFrontHAProxyRepeats(t *testing.T) {
+	t.Parallel()
+	ready := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer ready.Close()
+	ln, err := net.Listen("tcp", loopbackPort)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	got := make(chan string, 100)
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			if req, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+				io.Copy(io.Discard, req.Body)
+				got <- req.Method
+			}
+			c.Close()
+		}
+	}()
+	address := ln.Addr().String()
+	overHTTP, _ := frontHAProxy(t, address, address, strings.TrimPrefix(ready.URL, "http://"))
+	for method, again := range map[string]bool{"GET": true, "PUT": true, "DELETE": true, "POST": false, "PATCH": false} {
+		req, err := http.NewRequest(method, "http://"+overHTTP+"/", strings.NewReader("pay"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res, err := (&http.Client{Timeout: patience}).Do(req); err == nil {
+			res.Body.Close()
+		}
+		n := len(got)
+		for range n {
+			if one := <-got; one != method {
+				t.Errorf("%s instead of %s", one, method)
+			}
+		}
+		if n == 0 || (n > 1) != again {
+			t.Errorf("%s was sent %d times", method, n)
+		}
+	}
 }
 
 func TestFrontNginx(t *testing.T) {

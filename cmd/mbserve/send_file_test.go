@@ -501,3 +501,29 @@ func TestSendFileAccess(t *testing.T) {
 		}
 	}
 }
+
+// A head that has no room for what send_file adds stays as it is, and so does the file: the handler can answer otherwise.
+func TestSendFileWithoutRoom(t *testing.T) {
+	t.Parallel()
+	a := newApplication(t)
+	name := filepath.Join(t.TempDir(), "kept")
+	if err := os.WriteFile(name, []byte("text"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a.write(`@ listen{ port, connect = http.generate_handler(function(request)
+		request:send_status("200 OK")
+		for _, n in ipairs{ 10000, 10 } do
+			while pcall(request.send_header, request, "X", ("x"):rep(n)) do end
+		end
+		local ok, message = pcall(request.send_file, request, %q, { delete = true })
+		request:send_data(tostring(ok), " ", message)
+	end) }`, name)
+	s := start(t, a.script)
+	resp, body, err := fetch("GET", s.url("/"), "")
+	if err != nil || resp.StatusCode != 200 || !strings.HasPrefix(body, "false ") || !strings.Contains(body, "the head of the response is too long") {
+		t.Errorf("%v, %q, %v", resp != nil && resp.StatusCode == 200, body, err)
+	}
+	if _, err := os.Stat(name); err != nil {
+		t.Error(err)
+	}
+}

@@ -7,7 +7,7 @@ import (
 
 // stopGracefully ends the server after what is in progress.
 func (s *server) stopGracefully() {
-	s.beginStop()
+	s.beginStop(syscall.SIGTERM)
 	if s.awaitDrain() {
 		s.stop(s.engine.Drain)
 		return
@@ -17,12 +17,12 @@ func (s *server) stopGracefully() {
 	s.stopNow()
 }
 
-// beginStop is the first step of every stop.
-func (s *server) beginStop() {
+// beginStop is the first step of every stop, which is graceful with SIGTERM, and not with SIGQUIT.
+func (s *server) beginStop(sig syscall.Signal) {
 	s.admin.stops()
 	s.notify(s.manager.stopping())
 	s.endReload()
-	s.upgrading.end()
+	s.upgrading.end(sig)
 }
 
 // stop ends the server gracefully, or at once after a second signal. drain ends the connections.

@@ -68,7 +68,7 @@ func (s *server) handle(sig os.Signal) (stopped bool) {
 		return true
 	}
 	s.log.Info("stopping at once", "signal", "QUIT")
-	s.beginStop()
+	s.beginStop(syscall.SIGQUIT)
 	s.lastStats()
 	s.stopNow()
 	return true

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // siteFiles makes a directory with files.
@@ -121,6 +122,7 @@ func TestStaticMistakes(t *testing.T) {
 		`{ ["/a/"] = "testdata/none" }`:              "testdata/none: no such file or directory",
 		`{ ["/a/"] = "testdata/static.lua" }`:        "testdata/static.lua: not a directory",
 		`{ ["/a"] = "testdata" }`:                    "not a regular file",
+		`{ ["/a"] = "testdata/" }`:                   "is a directory: the path of its files has to end in a slash",
 	} {
 		script := filepath.Join(t.TempDir(), "app.lua")
 		text := `listen{ { proto = "tcp4", port = 0, localhost = true }, static = ` + value + `,
@@ -139,8 +141,19 @@ func TestStaticMistakes(t *testing.T) {
 // A directory without a script.
 func TestStaticDirectory(t *testing.T) {
 	t.Parallel()
-	root := siteFiles(t, map[string]string{"a.txt": "text", "sub/index.html": "index", ".secret": "secret"})
+	root := siteFiles(t, map[string]string{"a.txt": "text", "sub/index.html": "index", ".secret": "secret", "long.txt": strings.Repeat("long ", 1000)})
+	old := time.Now().Add(-time.Minute) // a file that has just changed is not compressed
+	if err := os.Chtimes(root+"/long.txt", old, old); err != nil {
+		t.Fatal(err)
+	}
 	s := start(t, "--static", root, "--listen", "0")
+	client := newClient(t)
+	eventually(t, "a text is compressed", func() bool {
+		req, _ := http.NewRequest("GET", s.url("/long.txt"), nil)
+		req.Header.Set("Accept-Encoding", "gzip")
+		resp, _, err := do(client, req)
+		return err == nil && resp.Header.Get("Content-Encoding") == "gzip"
+	})
 	if !strings.HasPrefix(s.address(0), "127.0.0.1:") {
 		t.Errorf("address %s", s.address(0))
 	}

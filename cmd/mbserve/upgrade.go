@@ -66,18 +66,22 @@ func (u *upgrade) over() <-chan error {
 	return u.done
 }
 
-// end aborts an upgrade in progress, before the server ends.
-func (u *upgrade) end() {
-	if u != nil {
-		u.stop()
-		<-u.done
+// end aborts an upgrade in progress, before the server ends because of the signal sig. The new process gets that signal, too: if
+// it serves already, which this process has not noticed yet, it completes its requests if this one does.
+func (u *upgrade) end(sig os.Signal) {
+	if u == nil {
+		return
+	}
+	kill := u.stop(sig)
+	if serves := <-u.done == nil; serves {
+		kill.Stop()
 	}
 }
 
-// stop ends the new process. It gets quitGrace to end its own child processes.
-func (u *upgrade) stop() {
-	u.cmd.Process.Signal(syscall.SIGQUIT)
-	time.AfterFunc(quitGrace, func() { u.cmd.Process.Kill() })
+// stop ends the new process. It gets quitGrace to end its own child processes, unless the timer is stopped.
+func (u *upgrade) stop(sig os.Signal) (kill *time.Timer) {
+	u.cmd.Process.Signal(sig)
+	return time.AfterFunc(quitGrace, func() { u.cmd.Process.Kill() })
 }
 
 // errReloadHangs: two processes would wait for the same disk.
@@ -120,7 +124,7 @@ func (u *upgrade) await(timeout time.Duration) error {
 		go u.ended() // reaps it if it exits while we drain
 		return nil
 	}
-	u.stop()
+	u.stop(syscall.SIGQUIT)
 	how := u.ended()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return fmt.Errorf("the new process was not ready within %v", timeout)

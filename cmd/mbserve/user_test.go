@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
@@ -549,4 +550,36 @@ func TestUserCertificates(t *testing.T) {
 	}
 	resp.Body.Close()
 	s.endOf(heir)
+}
+
+// So do the certificates of client_ca.
+func TestUserClientCA(t *testing.T) {
+	t.Parallel()
+	u := newUserTest(t)
+	trusted := certificateFiles(t, u.private, "server", "server.test")
+	certificateFiles(t, u.private, "client", "client.test")
+	text := `@ listen{ { proto = "tcp4", port = 0, localhost = true, tls = {
+		cert = "%[1]s/server.pem", key = "%[1]s/server-key.pem", client_ca = "%[1]s/client.pem" } }, connect = say(%[2]q) }`
+	u.write(text, u.private, "first")
+	s := u.start(t)
+	at := field(s.wait("msg=listening"), "address")
+	pair, err := tls.LoadX509KeyPair(u.private+"/client.pem", u.private+"/client-key.pem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stranger, _ := tlsClient("server.test", trusted)
+	client, config := tlsClient("server.test", trusted)
+	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
+	wantsToHear(t, client, at, "first")
+	for i, how := range []string{"HUP", "USR2", "HUP"} {
+		word := fmt.Sprint(how, i)
+		u.write(text, u.private, word)
+		s.mustChange(how)
+		wantsToHear(t, client, at, word)
+		if got, err := says(stranger, at); err == nil {
+			t.Errorf("after %s, a client without a certificate hears %q", how, got)
+		}
+	}
+	s.wait("client_ca not read again: the certificates in use stay in use", "permission denied")
+	s.end()
 }

@@ -24,7 +24,7 @@ type Stream interface {
 	// Room says that c is no longer Full because of what it held. It is not called if c cannot send any more.
 	Room(c Conn)
 	// Closed is the last call. err says why the connection has ended. It is nil if this side has closed it and everything was
-	// sent, or if both sides have finished sending. A peer that is gone is noticed by reading or writing: not while c is paused
+	// sent, if this side has reset it, or if both sides have finished sending. A peer that is gone is noticed by reading or writing: not while c is paused
 	// and writes nothing. If a write has failed, what the peer had sent before is still passed to Data, unless none of it is
 	// taken for the time of Bounds.Linger, because c is paused for example.
 	Closed(c Conn, err error)
@@ -42,8 +42,8 @@ type Drainer interface {
 type Conn interface {
 	// Unread returns the bytes that were read and not discarded. It is a view, valid until the Stream returns or discards.
 	Unread() []byte
-	// Discard drops the first n unread bytes. It panics if there are fewer. It may be called outside Data too, and then makes the
-	// connection read on if Unread was at its bound.
+	// Discard drops the first n unread bytes. It panics if there are fewer, unless Close was called or the connection has ended: then all
+	// of them are gone. It may be called outside Data too, and then makes the connection read on if Unread was at its bound.
 	Discard(n int)
 	// Ended reports whether the peer has finished sending and Unread holds its last bytes. This side may still send.
 	Ended() bool
@@ -83,7 +83,8 @@ type Conn interface {
 	Reset()
 	// Detach takes the connection off the loop, for goroutines. Reads of the net.Conn return the unread bytes first, and what is
 	// held is sent before anything that is written to it. There is no further call of the Stream. The error is net.ErrClosed
-	// after Close or if the connection is broken, or that of the system; then nothing has changed.
+	// after Close, if the connection is broken, or if the FIN of CloseWrite still waits for what is held; or it is that of the system, or says
+	// that the connection is a stream of HTTP/2, which cannot leave its loop. Then nothing has changed.
 	Detach() (net.Conn, error)
 
 	// Addrs returns the two ends of a TCP connection. They are not valid on a Unix socket.
@@ -97,7 +98,7 @@ type Bounds struct {
 	Input  int           // unread bytes, default 64 KiB
 	Output int           // held bytes above which Conn.Full is true, default 256 KiB
 	Idle   time.Duration // without a byte in either direction, after which the connection is closed; up to twice that if the peer takes no more output; default none
-	Linger time.Duration // how long Close waits for the peer, default 5 s
+	Linger time.Duration // how long Close waits for a peer that takes nothing of what is held or on its way, default 5 s
 }
 
 // Address is where Loop.Dial connects to: AddrPort, or the Unix socket Path if that is not empty. Names are not looked up: a

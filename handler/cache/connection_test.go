@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -416,3 +417,39 @@ func (x *countingExchange) Failed(int, time.Duration)             {}
 func (x *countingExchange) BodyRoom()                             {}
 func (x *countingExchange) BodyWanted()                           {}
 func (x *countingExchange) Addrs() (local, remote netip.AddrPort) { return }
+
+// passing is a backend that says of another one that it passes requests on, as a proxy does.
+type passing struct{ backend.Backend }
+
+type passingLoop struct{ backend.LoopBackend }
+
+type passingRunning struct{ backend.Running }
+
+func (passingRunning) Upstream() (address string, sent int) { return "192.0.2.1:80", 2 }
+
+func (b passing) Attach(l backend.Loop) (backend.LoopBackend, error) {
+	next, err := b.Backend.Attach(l)
+	return passingLoop{next}, err
+}
+
+func (l passingLoop) Start(x backend.Exchange, h *httpparse.Head, listener int, body []byte, more bool) (backend.Running, error) {
+	r, err := l.LoopBackend.Start(x, h, listener, body, more)
+	return passingRunning{r}, err
+}
+
+// Traces hear of the server behind a proxy that is behind a cache, unless the cache has answered.
+func TestUpstream(t *testing.T) {
+	goes := handler.Config{Logger: slog.New(slog.DiscardHandler)}.Blocking(handler.HTTP(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Cache-Control", "s-maxage=100")
+	})), 4)
+	r := newRigOf(t, rigOptions{logs: true}, passing{goes})
+	r.get("/", "")
+	r.get("/", "")
+	r.ask("POST", "/")
+	for i, want := range []string{"MISS 192.0.2.1:80 2", "HIT  0", " 192.0.2.1:80 2"} {
+		a := <-r.log
+		if got := fmt.Sprintf("%s %s %d", a.Cache, a.Upstream, a.Sent); got != want {
+			t.Errorf("exchange %d: %q, want %q", i, got, want)
+		}
+	}
+}

@@ -67,8 +67,9 @@ func newRigOf(t *testing.T, o rigOptions, b backend.Backend) *rig {
 	if o.logs {
 		r.log = make(chan engine.Access, 1000)
 		eo.AccessLog = func(a *engine.Access) {
-			r.log <- engine.Access{Status: a.Status, Cache: a.Cache, Queue: a.Queue, Service: a.Service}
+			r.log <- engine.Access{Status: a.Status, Cache: a.Cache, Queue: a.Queue, Service: a.Service, Upstream: a.Upstream, Sent: a.Sent}
 		}
+		eo.Trace = &engine.Tracing{Children: true, Sample: func([16]byte, bool, bool) bool { return true }}
 	}
 	e, err := engine.New(eo)
 	if err != nil {

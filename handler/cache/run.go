@@ -39,6 +39,8 @@ type run struct {
 	// What is known for the log.
 	result              backend.CacheResult
 	queueing, servicing time.Duration
+	upstream            string // see backend.Forwarded
+	tries               int
 
 	// runServing.
 	v     *variant
@@ -123,8 +125,12 @@ func (r *run) noteTimes() {
 		return
 	}
 	r.queueing, r.servicing, _ = backend.TimesOf(r.inner)
+	r.upstream, r.tries = backend.UpstreamOf(r.inner)
 	r.timed = false
 }
+
+// Upstream implements backend.Forwarded. It follows CacheTimes.
+func (r *run) Upstream() (address string, sent int) { return r.upstream, r.tries }
 
 // OutputRoom implements backend.Running.
 func (r *run) OutputRoom() {

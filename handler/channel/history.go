@@ -120,7 +120,8 @@ func (h *Hub) History(name, after string, max int) (list []*Message, complete bo
 	defer h.mu.Unlock()
 	c := h.channels[name]
 	if c == nil {
-		return nil, after == ""
+		seq, known := h.place(after, func(func(*channel) bool) {})
+		return nil, after == "" || known && h.forgotten <= seq
 	}
 	h.trim(c, h.now())
 	seq, known := h.place(after, func(yield func(*channel) bool) { yield(c) })

@@ -467,6 +467,32 @@ func TestForgottenChannel(t *testing.T) {
 	}
 }
 
+// The history of a channel that has never been used, or is forgotten, is complete for a client that has missed nothing of it.
+func TestHistoryOfForgottenChannel(t *testing.T) {
+	r := newRig(t, Options{}, Rule{Pattern: "*", Messages: 5, Age: time.Second})
+	start := r.hub.Position()
+	r.publish("a", "1")
+	before := r.hub.Position()
+	r.publish("a", "2")
+	r.ms.Add(forgetAfter.Milliseconds() + 1)
+	r.hub.sweep()
+	r.publish("b", "3")
+	after := r.hub.Position()
+	if _, there := r.hub.channels["a"]; there {
+		t.Fatal("the channel is remembered")
+	}
+	for _, c := range []struct {
+		after string
+		want  bool
+	}{{"", true}, {start, false}, {before, false}, {r.hub.era().id(2), true}, {after, true}, {"unknown", false}} {
+		for _, name := range []string{"a", "never"} { // what was forgotten may have been a message of any channel
+			if list, complete := r.hub.History(name, c.after, 9); len(list) != 0 || complete != c.want {
+				t.Errorf("%s after %q: %d messages, %v, want %v", name, c.after, len(list), complete, c.want)
+			}
+		}
+	}
+}
+
 // New rules hold for channels that exist: for the next message, and for a history that nothing touches when it is swept.
 func TestNewRules(t *testing.T) {
 	r := newRig(t, Options{}, Rule{Pattern: "*", Messages: 5})

@@ -74,7 +74,11 @@ func (r *decodingRunning) CacheTimes() (queue, service time.Duration, result bac
 	return backend.TimesOf(r.r)
 }
 
+// Upstream implements backend.Forwarded.
+func (r *decodingRunning) Upstream() (address string, sent int) { return backend.UpstreamOf(r.r) }
+
 var (
+	_ backend.Forwarded  = (*decodingRunning)(nil)
 	_ backend.CacheTimed = (*decodingRunning)(nil)
 	_ backend.Trailered  = (*decodingRunning)(nil)
 )

@@ -73,7 +73,7 @@ func TestCancel(t *testing.T) {
 			}
 			g.conn.ended = 1 // nothing may come any more
 			g.settle()
-			g.conn.r.(backend.Timed).Times()
+			backend.TimesOf(g.conn.r)
 		})
 	}
 }
@@ -199,7 +199,7 @@ func TestCancelAfterDone(t *testing.T) {
 	g := newRig(t, get("gzip"), Options{})
 	g.out(html(page(60000)), true)
 	g.inner.x.Done(backend.EndKeep)
-	if q, s := g.conn.r.(backend.Timed).Times(); q != 3 || s != 4 {
+	if q, s, _ := backend.TimesOf(g.conn.r); q != 3 || s != 4 {
 		t.Errorf("times %d, %d", q, s)
 	}
 	g.conn.r.Cancel()

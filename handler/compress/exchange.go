@@ -14,12 +14,11 @@ type exchange struct {
 	x backend.Exchange
 	r backend.Running // the inner backend's
 
-	asked  asked
-	state  state
-	inner  inner
-	end    backend.End // with inner: how the connection goes on
-	queue  time.Duration
-	served time.Duration
+	asked asked
+	state state
+	inner inner
+	end   backend.End // with inner: how the connection goes on
+	told  told
 
 	parser  httpparse.Parser
 	head    []byte // stateHead: bytes of an incomplete head; stateBody: the head that is to be sent, without framing
@@ -227,6 +226,9 @@ func (e *exchange) BodyRoom() { e.x.BodyRoom() }
 
 // BodyWanted implements backend.Exchange.
 func (e *exchange) BodyWanted() { e.x.BodyWanted() }
+
+// BodyReceived implements backend.BodyReceiver.
+func (e *exchange) BodyReceived() bool { return backend.BodyReceived(e.x) }
 
 // TLS implements backend.Secured.
 func (e *exchange) TLS() *backend.TLSState { return backend.TLSOf(e.x) }

@@ -109,23 +109,36 @@ func (r *running) Cancel() {
 	e.release()
 }
 
-// Times implements backend.Timed.
-func (r *running) Times() (queue, service time.Duration) {
+// CacheTimes implements backend.CacheTimed: the inner backend may be a cache.
+func (r *running) CacheTimes() (queue, service time.Duration, result backend.CacheResult) {
 	e := (*exchange)(r)
 	if e.inner == innerRuns {
 		e.noteTimes()
 	}
-	return e.queue, e.served
+	return e.told.queue, e.told.service, e.told.result
 }
 
-// noteTimes takes the times of the exchange from the inner backend. It knows them only until the call that ends it.
+// Upstream implements backend.Forwarded. It follows CacheTimes.
+func (r *running) Upstream() (address string, sent int) { return r.told.address, r.told.sent }
+
+// told is what the inner backend says of an exchange, for logs and traces.
+type told struct {
+	queue, service time.Duration
+	result         backend.CacheResult
+	address        string // see backend.Forwarded
+	sent           int
+}
+
+// noteTimes asks the inner backend. It knows until the call that ends the exchange.
 func (e *exchange) noteTimes() {
 	if e.asked.timed {
-		e.queue, e.served, _ = backend.TimesOf(e.r)
+		e.told.queue, e.told.service, e.told.result = backend.TimesOf(e.r)
+		e.told.address, e.told.sent = backend.UpstreamOf(e.r)
 	}
 }
 
 var (
-	_ backend.Timed     = (*running)(nil)
-	_ backend.Trailered = (*running)(nil)
+	_ backend.CacheTimed = (*running)(nil)
+	_ backend.Forwarded  = (*running)(nil)
+	_ backend.Trailered  = (*running)(nil)
 )

@@ -11,8 +11,12 @@ import (
 	"moonbridge/handler/shm"
 )
 
-// dictionariesMax bounds the shared dictionaries of a script.
-const dictionariesMax = 64
+const (
+	// dictionariesMax bounds the shared dictionaries of a script.
+	dictionariesMax = 64
+	// dictionariesOwn are those of modules, besides.
+	dictionariesOwn = 2
+)
 
 // Dictionaries are the shared dictionaries of scripts. A new generation of the script, or another process, can get those of
 // the last one.
@@ -158,7 +162,7 @@ func (h *Host) dictionary(name string, size uint64, keep bool) (*dictionary, err
 	if h.released {
 		return nil, errStopped
 	}
-	if len(h.dictionaries) == dictionariesMax {
+	if len(h.dictionaries) == dictionariesMax+dictionariesOwn {
 		return nil, fmt.Errorf("more than %d dictionaries", dictionariesMax)
 	}
 	one, resized, err := h.cfg.Dictionaries.open(name, size, keep)

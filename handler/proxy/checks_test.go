@@ -226,3 +226,22 @@ func TestHealthChecksMove(t *testing.T) {
 		t.Errorf("%d checks in the time of 10 after the end of the loop that has made them", n-1)
 	}
 }
+
+// Sets that others have taken the place of are forgotten: a program may make one at each change of its configuration.
+func TestClosedSetsAreForgotten(t *testing.T) {
+	loop := &fakeLoop{t: t}
+	l := newLoop(&New(Config{}).(*proxy).config, loop, loop)
+	for range 10 {
+		s, err := upstream.New(upstream.Options{}, upstream.Target{Addr: "127.0.0.1:1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v := l.service(s); v.set != s || l.service(s) != v {
+			t.Error("another service")
+		}
+		s.Close()
+	}
+	if n := len(l.services); n > 2 {
+		t.Errorf("%d services of Sets that are closed", n)
+	}
+}

@@ -59,11 +59,13 @@ type exchange struct {
 	key        uint64
 	server     *upstream.Server // that has the request, or had it last
 	begun      bool             // server.End is due
+	trial      bool             // it is the trial of the server
 	link       *link
 	cancelDial func()
 	waiting    *waiting
 	tried      []*upstream.Server
 	connects   int  // connections that could not be established
+	gavePlace  bool // an unused connection was given up for it
 	retries    int  // that count for Retrying.Times
 	sends      int  // how often a connection has got the request
 	fresh      bool // only a new connection will do
@@ -173,9 +175,23 @@ func (e *exchange) drop() {
 // ended tells the server that its request is over.
 func (e *exchange) ended(how upstream.Outcome) {
 	if e.begun {
+		if how == upstream.Unknown && !e.trial {
+			how = upstream.NoTrial
+		}
 		e.begun = false
 		e.server.End(e.l.Now(), how)
 	}
+}
+
+// begins: the server has got the request.
+func (e *exchange) begins(v *upstream.Server) {
+	e.server, e.begun, e.trial = v, true, e.service.picker.Trial()
+}
+
+// works tells the server that it has answered. That is the end of a trial.
+func (e *exchange) works() {
+	e.trial = false
+	e.server.Works(e.l.Now())
 }
 
 // finish ends the exchange: tell is the last call that the connection gets.

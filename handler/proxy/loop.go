@@ -136,12 +136,23 @@ func (l *loop) service(s *upstream.Set) *service {
 	}
 	v := l.services[s]
 	if v == nil {
+		l.forgetClosed()
 		v = &service{set: s, o: s.Options(), picker: s.Picker(l.Index(), l.Count()), pools: make(map[*upstream.Server]*pool)}
 		l.services[s] = v
 		l.startChecks(v)
 	}
 	l.latest = v
 	return v
+}
+
+// forgetClosed drops the services of Sets that are closed. What is in progress has its service, and so have connections that wait for
+// requests, until their time is over.
+func (l *loop) forgetClosed() {
+	for s := range l.services {
+		if s.Closed() {
+			delete(l.services, s)
+		}
+	}
 }
 
 // pool returns the connections to a server.

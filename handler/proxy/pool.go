@@ -67,6 +67,21 @@ func (p *pool) keep(k *link, now int64) {
 	k.setDeadline(now + int64(idle))
 }
 
+// givePlace closes the unused connection of the loop that was opened first, whatever its target is. false: there is none.
+func (l *loop) givePlace() bool {
+	var oldest *link
+	for k := range l.links.All() {
+		if k.state == linkIdle {
+			oldest = k
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	oldest.close()
+	return true
+}
+
 // linkState is what a connection to a target is used for.
 type linkState uint8
 
@@ -189,7 +204,7 @@ func (k *link) abandonBy(e *exchange) {
 	if k.state == linkOver {
 		return
 	}
-	if !e.drainable() {
+	if !e.drainable() || k.conn.Held() > 0 {
 		k.reset()
 		return
 	}

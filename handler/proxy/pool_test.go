@@ -1,14 +1,18 @@
 package proxy
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strings"
 	"testing"
 	"time"
 
+	"moonbridge/handler/backend"
 	"moonbridge/handler/proxyproto"
 	"moonbridge/handler/upstream"
+
+	"golang.org/x/sys/unix"
 )
 
 const get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -336,4 +340,134 @@ func TestUnquietConnection(t *testing.T) {
 	}
 	c.gives(ok("x"), false)
 	r.checkOver()
+}
+
+// A process without room for another connection gives up one that no request uses, the oldest first, to whatever target it leads.
+func TestUnusedGivesPlace(t *testing.T) {
+	other, err := upstream.New(upstream.Options{}, upstream.Target{Addr: "10.0.0.9:80"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r *fakeRig
+	r = newFakeRig(t, Config{To: func(q *Request) *upstream.Set {
+		if string(q.Head().Bytes(q.Head().Path)) == "other" {
+			return other
+		}
+		return r.set
+	}})
+	x, a := r.start(get, math.MaxInt, "", false)
+	y, b := r.start(get, math.MaxInt, "", false)
+	a.gives(ok("x"), false)
+	b.gives(ok("y"), false)
+	if !x.over || !y.over || a == b || a.closed || b.closed {
+		t.Fatal("there are no two unused connections")
+	}
+	full := errors.New("no room") // as of the engine, which says nothing about the target
+	r.l.refuse = full
+	z, _ := r.startLimited("GET /other HTTP/1.1\r\nHost: x\r\n\r\n", func() {
+		if a.closed {
+			r.l.refuse = nil
+		}
+	})
+	if c := r.l.dialed[len(r.l.dialed)-1]; c == b || !a.closed || b.closed {
+		t.Fatalf("the older one is closed: %v, the other one: %v", a.closed, b.closed)
+	} else {
+		c.gives(ok("z"), false)
+	}
+	if !z.over || z.status != 0 || !strings.HasSuffix(z.out.String(), "z") {
+		t.Errorf("over %v, status %d, %q", z.over, z.status, z.out.String())
+	}
+
+	// Without any, the request fails as before.
+	r.l.refuse = full
+	w, _ := r.start("GET /other HTTP/1.1\r\nHost: x\r\n\r\n", math.MaxInt, "", false) // on the kept one
+	v, _ := r.start("GET /other HTTP/1.1\r\nHost: x\r\n\r\n", math.MaxInt, "", false)
+	if !v.over || v.status != 502 || w.over || !b.closed {
+		t.Errorf("over %v, status %d; the last unused one is closed: %v", v.over, v.status, b.closed)
+	}
+}
+
+// startLimited is start that calls before before each function that was posted.
+func (r *fakeRig) startLimited(head string, before func()) (*fakeExchange, *fakeConn) {
+	r.t.Helper()
+	x := &fakeExchange{t: r.t, takes: math.MaxInt}
+	r.startOn(x, head, "", false)
+	for len(r.l.posted) > 0 {
+		before()
+		fn := r.l.posted[0]
+		r.l.posted = r.l.posted[1:]
+		fn()
+	}
+	return x, r.l.dialed[len(r.l.dialed)-1]
+}
+
+// The same with an engine that has as many connections as the limit on open files allows.
+func TestUnusedGivesPlaceToEngine(t *testing.T) {
+	const kept, all = 50, 128
+	answer := make(chan struct{})
+	a := newTarget(t, func(p *peer) {
+		p.request()
+		<-answer
+		p.send(ok("a"))
+		p.wait()
+	})
+	b := newTarget(t, answering(ok("b")))
+	other, err := upstream.New(upstream.Options{}, upstream.Target{Addr: b.addr()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sets := make(chan *upstream.Set, 1)
+	to := func(q *Request) *upstream.Set {
+		if string(q.Head().Bytes(q.Head().Path)) == "other" {
+			return other
+		}
+		set := <-sets
+		sets <- set
+		return set
+	}
+	var was unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
+		t.Fatal(err)
+	}
+	low := was
+	low.Cur = 2 * all // half of them are for connections
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &low); err != nil {
+		t.Fatal(err)
+	}
+	r := newRigOf(t, rigOptions{Config: Config{To: to}, Options: upstream.Options{Idle: time.Hour}}, upstream.Target{Addr: a.addr()})
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
+		t.Fatal(err)
+	}
+	sets <- r.set
+	var clients []*peer
+	for range kept {
+		clients = append(clients, r.dial(get))
+	}
+	until(t, "their requests are there", func() bool { return a.accepted() == kept })
+	close(answer)
+	for _, p := range clients {
+		p.reply("GET").want(t, 200, "a")
+	}
+	for len(clients) < all-kept {
+		clients = append(clients, r.dial(""))
+	}
+	until(t, "there is no room", func() bool { return r.e.Conns() == all-kept })
+	clients[0].send("GET /other HTTP/1.1\r\nHost: x\r\n\r\n")
+	clients[0].reply("GET").want(t, 200, "b")
+	until(t, "an unused one is given up", func() bool { return a.open() == kept-1 })
+}
+
+// Row: a response before the target has all of the request. Its connection is not kept: the next request would wait behind the rest, which the
+// target may never read.
+func TestAnsweredWithoutReading(t *testing.T) {
+	for _, held := range []int{0, 3} {
+		r := newFakeRig(t, Config{})
+		x, c := r.start("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n", math.MaxInt, "hello", false)
+		c.held = held
+		c.gives("HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n", false)
+		if !x.over || x.end != backend.EndKeep || c.reset != (held > 0) {
+			t.Errorf("%d bytes are left of the request: the client's exchange is over: %v, the target's connection reset: %v", held, x.over, c.reset)
+		}
+		r.checkOver()
+	}
 }

@@ -80,7 +80,7 @@ func (e *exchange) respond(n int) {
 			return
 		}
 	}
-	e.server.Works(now) // the body may take hours
+	e.works() // the body may take hours
 	e.phase = phaseBody
 	e.frame(r)
 	head := e.buildResponse(r, p)
@@ -286,8 +286,8 @@ func (e *exchange) complete() {
 		e.link, k.exchange = nil, nil
 		switch {
 		case k.state == linkOver:
-		case e.more:
-			k.reset() // the target must not take what it has of the request for all
+		case e.more, k.conn.Held() > 0:
+			k.reset() // the target must not take what it has of the request for all, and the next request is not to wait behind the rest
 		case e.keeps:
 			k.pool.keepOrClose(k)
 		default:

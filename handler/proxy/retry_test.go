@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"moonbridge/handler/upstream"
+	"moonbridge/httpparse"
 )
 
 // dying is a script that answers answers requests of a connection, and closes it when the next one has come. From connection good on
@@ -276,4 +277,49 @@ func TestNothingWasSent(t *testing.T) {
 			r.checkOver()
 		})
 	}
+}
+
+// firstOf chooses the first target that may have the request.
+type firstOf struct{}
+
+func (firstOf) OnLoop(int, int) upstream.LoopBalancer { return firstOf{} }
+func (firstOf) Key(*httpparse.Head) uint64            { return 0 }
+func (firstOf) Pick(*upstream.Choice) int             { return 0 }
+
+// A client that leaves, and whose request has nothing to do with the trial of a target, does not let another request in beside it.
+func TestClientLeavesBesideATrial(t *testing.T) {
+	has := make(chan string, 10)
+	a := newTarget(t, func(p *peer) {
+		for {
+			switch line, _, _ := strings.Cut(p.request(), " HTTP"); line {
+			case "GET /old", "GET /trial":
+				has <- line
+				p.wait()
+				return
+			case "GET /fail", "":
+				return
+			default:
+				p.send(ok("a"))
+			}
+		}
+	})
+	b := newTarget(t, func(p *peer) {
+		for p.request() != "" {
+			p.send(ok("b"))
+		}
+	})
+	o := upstream.Options{Balance: firstOf{}, Passive: upstream.Passive{Fails: 1, Out: time.Nanosecond, OutMax: time.Nanosecond}}
+	r := newRigOf(t, rigOptions{Options: o}, upstream.Target{Addr: a.addr()}, upstream.Target{Addr: b.addr()})
+	old := r.dial("GET /old HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-has
+	r.ask("GET", "/fail").want(t, 200, "b")
+	trial := r.dial("GET /trial HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-has
+	r.get().want(t, 200, "b")
+	old.reset()
+	until(t, "the old request is given up", func() bool { return r.set.Status()[0].Active == 1 })
+	r.get().want(t, 200, "b")
+	trial.reset()
+	until(t, "the trial is given up", func() bool { return r.set.Status()[0].Active == 0 })
+	r.get().want(t, 200, "a")
 }

@@ -31,7 +31,7 @@ func (e *exchange) send(body []byte) {
 func (e *exchange) pick() error {
 	v, err := e.service.picker.Pick(e.l.Now(), e.key, e.tried)
 	if err == nil {
-		e.server, e.begun = v, true
+		e.begins(v)
 	}
 	return err
 }
@@ -95,8 +95,14 @@ func (e *exchange) connected() {
 	e.transmit(nil)
 }
 
-// connectFailed tries another target: this one has got nothing.
+// connectFailed tries another target: this one has got nothing. If this process had no room for a connection, one that no request uses is given
+// up for it, once: there may be other reasons, and others may be faster.
 func (e *exchange) connectFailed(err error) {
+	if upstream.IsLocal(err) && !errors.Is(err, syscall.EADDRNOTAVAIL) && !e.gavePlace && e.l.givePlace() {
+		e.gavePlace = true
+		e.later(func() { e.connect(nil) }) // when it is closed
+		return
+	}
 	failure, how := ErrConnect, upstream.Failed
 	switch {
 	case upstream.IsLocal(err):
@@ -236,7 +242,7 @@ func (w *waiting) pick() bool {
 	switch {
 	case err == nil:
 		w.end()
-		e.server, e.begun = v, true
+		e.begins(v)
 		e.connect(nil)
 	case errors.Is(err, upstream.ErrBusy):
 		return false

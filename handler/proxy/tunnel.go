@@ -25,7 +25,7 @@ func (e *exchange) switchTo(n int) {
 		e.attemptFailed(fmt.Errorf("%w: %w", ErrUpgrade, errUpgradeHead))
 		return
 	}
-	e.server.Works(e.l.Now())
+	e.works()
 	out, _ := e.appendResponseFields(appendStatusLine(e.l.head[:0], h), h, nil)
 	out = appendUpgrade(out, e.upgrade)
 	e.l.head = out

@@ -62,6 +62,11 @@ func (p *Proxy) on(l backend.Loop) *loop {
 func (l *loop) picker(s *upstream.Set) *upstream.Picker {
 	k := l.pickers[s]
 	if k == nil {
+		for other := range l.pickers { // others may have taken the place of these
+			if other.Closed() {
+				delete(l.pickers, other)
+			}
+		}
 		k = s.Picker(l.Index(), l.Count())
 		l.pickers[s] = k
 	}

@@ -21,6 +21,7 @@ type session struct {
 
 	set     *upstream.Set
 	server  *upstream.Server   // that has the session; nil: none
+	trial   bool               // the session is its trial
 	tried   []*upstream.Server // that could not be connected to
 	cancel  func()             // ends the attempt to connect; nil: there is none
 	waiting *place             // in the queue of the set; nil: none
@@ -126,7 +127,7 @@ func (s *session) key() uint64 {
 }
 
 func (s *session) connect(v *upstream.Server) {
-	s.server = v
+	s.server, s.trial = v, s.l.picker(s.set).Trial()
 	o := backend.DialOptions{Timeout: s.set.Options().Connect, Bounds: s.p.config.Bounds, TLS: v.TLS()}
 	if version := s.p.config.ProxyOut; version != 0 {
 		o.First = proxyproto.Append(nil, version, s.about.Local, s.about.Remote)
@@ -153,6 +154,9 @@ func (s *session) connectFailed(err error) {
 // release gives the session back that the target had.
 func (s *session) release(how upstream.Outcome) {
 	if v := s.server; v != nil {
+		if how == upstream.Unknown && !s.trial {
+			how = upstream.NoTrial
+		}
 		s.server = nil
 		v.End(s.l.Now(), how)
 	}

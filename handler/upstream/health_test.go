@@ -224,3 +224,33 @@ func TestLastedIsNoSuccess(t *testing.T) {
 	v.End(r.now, Fine)
 	r.up("the trial has succeeded", "1", "2")
 }
+
+// A request that is given up ends the trial of its server only if it was the trial: others may have begun long before.
+func TestGivenUpBesideATrial(t *testing.T) {
+	r := newRig(t, Options{}, targets(1, 1)...)
+	v := r.server(1)
+	old := r.take(r.server(0))
+	if old != v || r.pick.Trial() {
+		t.Errorf("a server that is up has a trial: %v", r.pick.Trial())
+	}
+	for range 3 {
+		r.fail(v)
+	}
+	r.pass(11 * time.Second)
+	if r.take(r.server(0)) != v || !r.pick.Trial() {
+		t.Error("there is no trial")
+	}
+	v.End(r.now, NoTrial) // the old one
+	r.up("the trial goes on", "1")
+	other := r.take()
+	if r.pick.Trial() {
+		t.Error("the other server has a trial")
+	}
+	other.End(r.now, Fine)
+	v.End(r.now, Unknown)
+	if r.take(r.server(0)) != v || !r.pick.Trial() {
+		t.Error("there is no other trial")
+	}
+	v.End(r.now, Fine)
+	r.up("it has succeeded", "1", "2")
+}

@@ -50,9 +50,9 @@ type Passive struct {
 	Out    time.Duration // default 10 s
 	OutMax time.Duration // default 60 s
 	// Panic is the part of the targets that has to be up. If fewer are, the backups that are up are used too. If none is,
-	// all targets count as up, also those that fail their checks: the rest would not bear the load of all, and what looks like the failure of most targets is more
-	// likely one of the network. A request that has failed on all that are up gets the backups, and then the rest, too.
-	// Default 0.5; negative: never, except that the last target is not left out.
+	// all targets count as up, also those that fail their checks: the rest would not bear the load of all, and what looks like
+	// the failure of most targets is more likely one of the network. A request that has failed on all that are up gets the
+	// backups, and then the rest, too. Default 0.5; negative: all targets count as up only when none is.
 	Panic float64
 }
 
@@ -98,7 +98,7 @@ func (o Options) resolve() Options {
 	}
 	o.Idle = orDefault(o.Idle, idleDefault)
 	o.IdleMax = orDefault(o.IdleMax, idleMaxDefault)
-	o.Connect = orDefault(o.Connect, connectDefault)
+	o.Connect = cmp.Or(max(o.Connect, 0), connectDefault)
 	o.Head = orDefault(o.Head, headDefault)
 	o.Stall = orDefault(o.Stall, stallDefault)
 	o.Queue = orDefault(o.Queue, queueDefault)
@@ -127,8 +127,8 @@ func (p Passive) resolve() Passive {
 
 func (a Active) resolve() Active {
 	a.Path = cmp.Or(a.Path, "/")
-	a.Every = orDefault(a.Every, checkEveryDefault)
-	a.Timeout = orDefault(a.Timeout, checkTimeoutDefault)
+	a.Every = cmp.Or(max(a.Every, 0), checkEveryDefault)
+	a.Timeout = cmp.Or(max(a.Timeout, 0), checkTimeoutDefault)
 	a.Rise = max(orDefault(a.Rise, riseDefault), 1)
 	a.Fall = max(orDefault(a.Fall, fallDefault), 1)
 	if a.Expect == nil {

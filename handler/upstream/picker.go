@@ -24,6 +24,7 @@ type Picker struct {
 	freed   uint64    // queue.freed before the latest pick
 	yields  bool      // in the latest pick, slots were for those who wait
 	panics  bool      // in the latest pick, all servers counted as up
+	trial   bool      // the latest pick has begun the trial of a server
 }
 
 // Picker makes the Picker of a loop.
@@ -40,11 +41,14 @@ func (k *Picker) Pick(now int64, key uint64, tried []*Server) (*Server, error) {
 	return k.pick(now, key, tried, k.set.queue.calls.Load() > 0)
 }
 
+// Trial reports whether the request that Pick or PickFor has given to a server last is its trial.
+func (k *Picker) Trial() bool { return k.trial }
+
 // pick is Pick. yields: slots are for those who wait.
 func (k *Picker) pick(now int64, key uint64, tried []*Server, yields bool) (*Server, error) {
 	k.set.tell(now)
 	k.freed = k.set.queue.freed.Load()
-	k.yields = yields
+	k.yields, k.trial = yields, false
 	busy := k.eligible(now, tried)
 	for len(k.servers) > 0 {
 		k.choice = Choice{Now: now, Key: key, Servers: k.servers}
@@ -53,7 +57,9 @@ func (k *Picker) pick(now int64, key uint64, tried []*Server, yields bool) (*Ser
 			i = k.balance.Pick(&k.choice)
 		}
 		v := k.servers[i]
-		if v.take(now, k.panics) {
+		taken, trial := v.take(now, k.panics)
+		if taken {
+			k.trial = trial
 			return v, nil
 		}
 		busy = true // another loop was faster
@@ -74,16 +80,17 @@ func (k *Picker) Another(now int64, tried []*Server, last *Server) bool {
 }
 
 // take begins a request, and the trial of a server that has one. panics: that it is out does not count.
-func (v *Server) take(now int64, panics bool) bool {
+func (v *Server) take(now int64, panics bool) (taken, trial bool) {
 	if !v.begin() {
-		return false
+		return false, false
 	}
 	s := v.standing(now) // another loop may have changed it since eligible
-	if s == up || s == onTrial && v.health.tryNow() || panics {
-		return true
+	trial = s == onTrial && v.health.tryNow()
+	if s == up || trial || panics {
+		return true, trial
 	}
 	v.active.Add(-1)
-	return false
+	return false, false
 }
 
 // eligible collects the servers that may get a request. busy: there are others that have as many requests as they may have. A request that

@@ -144,13 +144,16 @@ type Outcome uint8
 const (
 	// Fine: there was a response that is no failure of the server.
 	Fine Outcome = iota
-	// Unknown: the request was given up for reasons of the client or the proxy.
+	// Unknown: the request was given up for reasons of the client or the proxy. If it was the trial of the server (Picker.Trial), another
+	// request may be.
 	Unknown
 	// Failed: no connection, no response, or an incomplete one.
 	Failed
 	// Lasted: a connection is over of which Server.Works has told. Its end says nothing about the server, which may have stopped working
 	// long before, and ends no trial.
 	Lasted
+	// NoTrial is Unknown for a request that was not the trial of its server, or has ended it: it ends none.
+	NoTrial
 )
 
 // End takes back a request that Picker.Pick has given to the server. now is Loop.Now.

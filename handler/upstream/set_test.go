@@ -468,3 +468,15 @@ func TestFollowErrors(t *testing.T) {
 		}
 	}
 }
+
+// What has to have an end, and cannot be without pauses, has its default where a negative value makes no sense: health checks would follow
+// one another without a pause, and fail at once.
+func TestNegativeOptions(t *testing.T) {
+	s, err := New(Options{Connect: -1, Active: &Active{Every: -1, Timeout: -1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o := s.Options(); o.Connect != connectDefault || o.Active.Every != checkEveryDefault || o.Active.Timeout != checkTimeoutDefault {
+		t.Errorf("%v, %+v", o.Connect, o.Active)
+	}
+}

@@ -11,7 +11,7 @@ type TargetStatus struct {
 	Up       bool
 	Why      string        // it is not up: "failed", "on trial" or "check failed"
 	Active   int           // requests in progress
-	Requests uint64        // requests that are over
+	Requests uint64        // requests that are over, without those that were given up for reasons of the client or the proxy
 	Failures uint64        // those of them that have failed
 	Latency  time.Duration // with PeakEWMA: the moving average, as it was at the last response
 	// Conns are the connections to it, by the index of their loop: unused ones, those of health checks, and those that are being closed, too.

@@ -34,12 +34,15 @@ func (c *Conn) closeFrame(payload []byte) {
 	c.raw.Close()
 }
 
-// Close sends a close frame, after everything that was sent. code is one that ValidCode accepts; of the reason 123 bytes are sent at
-// most. Messages that come from then on are dropped. The connection ends when the peer has answered, or when it has neither answered nor
+// Close sends a close frame, after everything that was sent. A code that ValidCode does not accept is left out, with the reason, as if
+// it was CodeNone; of the reason 123 bytes are sent at most. Messages that come from then on are dropped. The connection ends when the peer has answered, or when it has neither answered nor
 // taken more of what was sent before for the time Options.Close.
 func (c *Conn) Close(code int, reason string) {
 	if c.state != connOpen {
 		return
+	}
+	if !ValidCode(code) {
+		code, reason = CodeNone, ""
 	}
 	c.state = connClosing
 	c.code, c.reason = code, shorten(reason)

@@ -355,6 +355,20 @@ func TestClose(t *testing.T) {
 	}
 }
 
+// A code that no frame can have is left out, with its reason. The Handler is told what the peer is told.
+func TestCloseWithoutCode(t *testing.T) {
+	for _, code := range []int{0, 999, 1004, CodeNone, CodeAbnormal, 1015, 2000, 5000} {
+		h := &events{}
+		raw, c := opened(New(Options{}), h)
+		c.Close(code, "dropped")
+		raw.receive(c, closing(1000))
+		if want := (event{"close", 0, "", CodeNone}); string(raw.sent) != "\x88\x00" || h.list[1] != want {
+			t.Errorf("%d: %q, %v", code, raw.sent, h.list)
+		}
+		c.Closed(raw, nil)
+	}
+}
+
 // A peer that does not answer a close frame is not waited for. A slow one may first take what was sent before.
 func TestCloseLate(t *testing.T) {
 	for _, test := range []struct {

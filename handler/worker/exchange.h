@@ -60,6 +60,7 @@ void mb_response_begin(void);
 void mb_response_complete(int length_known);
 const char *mb_response_start(const char *s, size_t n);
 const char *mb_response_field(const char *k, size_t kn, const char *v, size_t vn);
+const char *mb_response_fits(size_t n);
 /* Takes another head, which has no framing yet; length: of the body, -1: there is none to be told. */
 const char *mb_response_replace(int status, const uint8_t *head, size_t n, int64_t length);
 const char *mb_field_error(const char *k, size_t kn, const char *v, size_t vn);

@@ -186,12 +186,22 @@ const char *mb_response_field(const char *k, size_t kn, const char *v, size_t vn
 
 static void add_length(uint64_t n);
 
-const char *mb_response_replace(int status, const uint8_t *head, size_t n, int64_t length)
+/* Reports whether there is room for another head of n bytes in place of the one that there is. */
+const char *mb_response_fits(size_t n)
 {
+	size_t len = response.head.len;
 	response.head.len = 0;
 	const char *e = head_room(n + 40);
+	response.head.len = len;
+	return e;
+}
+
+const char *mb_response_replace(int status, const uint8_t *head, size_t n, int64_t length)
+{
+	const char *e = mb_response_fits(n);
 	if (e)
 		return e;
+	response.head.len = 0;
 	add((const char *)head, n);
 	response.status = status;
 	response.bodiless = status == 204 || status == 205 || status == 304;

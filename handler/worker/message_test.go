@@ -33,6 +33,24 @@ func TestHandshakeOfManyLines(t *testing.T) {
 	}
 }
 
+// Others must not: which of the lines counts would be a matter of taste (RFC 6455 §11.3.1, §11.3.5).
+func TestHandshakeTwice(t *testing.T) {
+	w := mustLoad(t, "message.lua").fork(0, small)
+	for i, c := range []struct{ more, cause string }{
+		{"\nSec-WebSocket-Key: b3RoZXIgc2FtcGxlIG5vbg==", "Sec-WebSocket-Key is missing or malformed"},
+		{"\nSec-WebSocket-Version: 13", "the client does not speak version 13 of WebSocket"},
+	} {
+		e := w.start(request{head: "GET /accept HTTP/1.1\nUpgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Version: 13\n" +
+			"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==" + c.more})
+		if e.finish(); e.out.Flags.Load()&shm.OutWebSocket != 0 {
+			t.Errorf("%q is accepted", c.more)
+		}
+		if r := w.last(i + 1); !strings.Contains(r.message, c.cause) {
+			t.Errorf("%q: %s", c.more, r.message)
+		}
+	}
+}
+
 // What a client offers cannot make the message too long, which would be an error of the script.
 func TestHandshakeOfManyExtensions(t *testing.T) {
 	w := mustLoad(t, "message.lua").fork(0, small)

@@ -323,6 +323,9 @@ static int handler_call(lua_State *L)
 	return mb_rawhttp_serve(L, lua_touserdata(L, lua_upvalueindex(2)));
 }
 
+/* How often the buffers for static_headers and types were begun. */
+static unsigned begun;
+
 static int generate_handler(lua_State *L)
 {
 	int f = lua_isfunction(L, 1) ? 1 : 2, t = 3 - f;
@@ -331,10 +334,15 @@ static int generate_handler(lua_State *L)
 		return luaL_error(L, "generate_handler: there is no callback function among the arguments");
 	if (!lua_isnil(L, t) && !lua_istable(L, t))
 		return luaL_error(L, "generate_handler: options must be a table, not a %s", luaL_typename(L, t));
-	mb_http_options v;
-	read_options(L, t, &v);
-	lua_pushvalue(L, f);
-	mb_http_options *o = lua_newuserdata(L, sizeof v + fixed.text.len + v.types_len);
+	mb_http_options v, *o;
+	unsigned mine;
+	do {
+		lua_settop(L, 2);
+		mine = ++begun;
+		read_options(L, t, &v);
+		lua_pushvalue(L, f);
+		o = lua_newuserdata(L, sizeof v + fixed.text.len + v.types_len);
+	} while (mine != begun); /* a finalizer has called this function, too: what is in the buffers is not ours */
 	*o = v;
 	o->static_date = fixed.date;
 	o->static_close = fixed.close;

@@ -177,11 +177,11 @@ static void add_rules(lua_State *L, message *m, const char *option)
 }
 
 /* An option that is a table of values is on top of the stack. The key of an entry is its name, a NUL
- * and the name of the value. */
-static void add_table(lua_State *L, message *m, const char *name)
+ * and the name of the value. Returns 0 if the table is empty. */
+static int add_table(lua_State *L, message *m, const char *name)
 {
-	int t = lua_gettop(L);
-	for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1)) {
+	int t = lua_gettop(L), any = 0;
+	for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1), any = 1) {
 		size_t n;
 		if (lua_type(L, -2) != LUA_TSTRING)
 			bad_key(L, name, -2);
@@ -193,6 +193,14 @@ static void add_table(lua_State *L, message *m, const char *name)
 		add_value(L, m, 0, k, n);
 		lua_settop(L, t + 2);
 	}
+	return any;
+}
+
+/* An empty table would be no limit. */
+static void add_limit(lua_State *L, message *m, const char *name, const char *needs)
+{
+	if (!add_table(L, m, name))
+		luaL_error(L, "listen: option %s is an empty table: it needs %s", name, needs);
 }
 
 static void bad_key(lua_State *L, const char *where, int i)
@@ -330,8 +338,10 @@ static void serialise(lua_State *L, message *m)
 			add_rules(L, m, k);
 		else if (!strcmp(k, "trusted_proxies") && lua_istable(L, -1))
 			add_list(L, m, "trusted_proxies", sizeof "trusted_proxies");
-		else if ((!strcmp(k, "rate_limit") || !strcmp(k, "connection_limit")) && lua_istable(L, -1))
-			add_table(L, m, k);
+		else if (!strcmp(k, "rate_limit") && lua_istable(L, -1))
+			add_limit(L, m, k, "rate");
+		else if (!strcmp(k, "connection_limit") && lua_istable(L, -1))
+			add_limit(L, m, k, "rate or open");
 		else if (!strcmp(k, "error_page") && lua_isfunction(L, -1)) {
 			mb_error_pages(L);
 			add_table(L, m, k);

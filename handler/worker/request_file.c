@@ -288,6 +288,8 @@ int mb_send_file(lua_State *L)
 	source s;
 	open_source(L, &o, &s);
 	const char *e = ask(&q, &o, &s);
+	if (!e && !answer.error)
+		e = mb_response_fits(answer.head.len); /* before anything has changed */
 	if (!e && !answer.error && o.delete && unlink(s.path))
 		e = strerror(errno);
 	if (!e)

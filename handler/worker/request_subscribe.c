@@ -187,6 +187,10 @@ static void make_message(lua_State *L, wish *w)
 static int answer(lua_State *L, wish *w)
 {
 	check_state(L, w->verb);
+	if (response.state == MB_RESPONSE_NONE) {
+		mb_body_before_status(L, w->verb); /* first: a stream handler may call this function, too */
+		mb_own_only();
+	}
 	names.len = 0;
 	read_options(L, w);
 	if (response.state == MB_RESPONSE_NONE)

@@ -242,10 +242,12 @@ static mb_text offered_extensions(lua_State *L)
 	return (mb_text){(const char *)extensions.p, extensions.len};
 }
 
+/* A field that must not have several lines (RFC 6455 §11.3): empty then. */
 static mb_text field_of(lua_State *L, const char *name)
 {
-	mb_text t = {NULL, 0};
-	if (!mb_field_find(L, name, &t.p, &t.n))
+	mb_text t = {NULL, 0}, other;
+	uint32_t i = 0;
+	if (!mb_field_next(L, name, &i, &t.p, &t.n) || mb_field_next(L, name, &i, &other.p, &other.n))
 		t.n = 0;
 	return t;
 }

@@ -197,3 +197,13 @@ func TestStaticHeaders(t *testing.T) {
 		t.Errorf("%q; want %q", r.text, want)
 	}
 }
+
+// A finalizer that runs while a handler is made may make one, too. Each has its own options.
+func TestOptionsWithFinalizers(t *testing.T) {
+	f := mustLoad(t, "finalizer_headers.lua")
+	w := f.fork(0, small)
+	w.check(w.do(request{head: "GET /"}), "HTTP/1.1 200 OK\nX-Outer: outer\nDate: X\nContent-Length: 0\n\n", 0)
+	if text := fmt.Sprintf("%+v", f.listens); !strings.Contains(text, "X-Outer: outer") || !strings.Contains(text, "text/outer") || strings.Contains(text, "inner") {
+		t.Errorf("%s", text)
+	}
+}

@@ -5,6 +5,7 @@
 #include "io.h"
 
 #define MB_SHARED_MAX 64u            /* dictionaries of a script */
+#define MB_SHARED_OWN 2u             /* those that modules open for themselves: for limits, and for secrets */
 #define MB_SHARED_LIMITS "moonbridge limits" /* the one that limit uses if it is given none */
 #define MB_SHARED_LIMITS_SIZE (8u << 20)
 #define MB_SHARED_SECONDS_MAX (10.0 * 366 * 24 * 3600) /* a longer time to live is a mistake */
@@ -20,7 +21,7 @@ int mb_shared_load(lua_State *L); /* loader of moonbridge_shared */
 int mb_shared_open(lua_State *L);
 const mb_dict *mb_shared_check(lua_State *L, int i);
 const mb_dict *mb_shared_named(const char *name); /* NULL: not opened */
-void mb_shared_open_as(lua_State *L, const char *name, uint64_t size, int keep); /* pushes it */
+void mb_shared_open_as(lua_State *L, const char *name, uint64_t size, int keep); /* for a module; pushes it */
 
 /* --- shared_value.c ------------------------------------------------------------- */
 

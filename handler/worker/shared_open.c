@@ -13,8 +13,9 @@ static struct {
 	char name[MB_DICTIONARY_NAME_MAX + 1];
 	uint64_t size; /* as it was asked for */
 	mb_dict dict;
-} opened[MB_SHARED_MAX];
+} opened[MB_SHARED_MAX + MB_SHARED_OWN];
 static uint32_t nopened;
+static uint32_t nscript; /* of them, those of the script */
 
 static int find(const char *name)
 {
@@ -92,7 +93,7 @@ void mb_shared_open_as(lua_State *L, const char *name, uint64_t size, int keep)
 	if (i >= 0 && opened[i].size != size)
 		luaL_error(L, "shared: \"%s\" is open with another size", name);
 	if (i < 0) {
-		if (nopened == MB_SHARED_MAX)
+		if (nopened == MB_SHARED_MAX + MB_SHARED_OWN)
 			luaL_error(L, "shared: more than %d dictionaries", (int)MB_SHARED_MAX);
 		int fd = ask(L, name, size, keep, &ok);
 		const char *e = mb_dict_open(&opened[nopened].dict, fd, ok.size, ok.key);
@@ -156,7 +157,11 @@ int mb_shared_open(lua_State *L)
 			(int)MB_DICTIONARY_NAME_MAX);
 	if (mb_role != MB_ROLE_WORKER && !process.script_ended) {
 		uint64_t size = check_size(L, 2);
-		mb_shared_open_as(L, name, size, check_options(L, 3));
+		int keep = check_options(L, 3), fresh = find(name) < 0;
+		if (fresh && nscript == MB_SHARED_MAX)
+			return luaL_error(L, "shared: more than %d dictionaries", (int)MB_SHARED_MAX);
+		mb_shared_open_as(L, name, size, keep);
+		nscript += (uint32_t)fresh;
 		return 1;
 	}
 	int i = find(name);

@@ -1,8 +1,15 @@
 // Command both serves Lua and Go at one address. A Go handler, which runs on the engine's event loops, answers paths below /go/; the
 // worker processes of a Lua script answer all others. It needs cgo and LuaJIT's headers, which `make deps` installs.
 //
-// The script is loaded once, and calls listen, for which open opens the address. Then the workers are forked: this program is started a
-// second time for that (see the import of worker). The engine passes requests to them, or to now.
+// What happens:
+//
+//  1. pool.Start starts this binary again, as the fork server. There the import of package worker takes over before main is reached.
+//  2. The fork server loads the script. For each listen{} in it, pool.Start calls the function open below, which opens the address that the
+//     script names.
+//  3. The fork server forks the workers, which run the script's handlers.
+//  4. The engine accepts connections in this process. Requests for paths below /go/ get to the function now, all others to the workers.
+//
+// To try it (this script names port 8080):
 //
 //	go run ./examples/go/both examples/hello.lua    # then: curl http://127.0.0.1:8080/ http://127.0.0.1:8080/go/time
 package main
@@ -26,11 +33,11 @@ import (
 	"moonbridge/handler/pool/limits"
 	"moonbridge/handler/pool/listen"
 	"moonbridge/handler/route"
-	_ "moonbridge/handler/worker" // needed: this program is started a second time, as the process that forks the workers. main is not called there
+	_ "moonbridge/handler/worker" // step 1: makes the second process the fork server
 )
 
 // now answers /go/time. It runs on an event loop (see example hello), so it must not block. Path is as the client has sent it, without its
-// leading slash.
+// leading slash; route, below, compares the decoded path.
 func now(w *handler.Response, r *handler.Request) {
 	if string(r.Path()) != "go/time" {
 		w.Error(404)
@@ -54,7 +61,7 @@ func main() {
 func run(script string, args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// Loops log, and must not wait for a slow reader of the log: lines that do not fit into the queue are lost.
+	// What is logged on the loops must not wait for a slow reader of the log. So it goes through a queue, and is lost if that is full.
 	logs := logging.NewQueue(os.Stderr, logging.Options{})
 	defer logs.Close(time.Second)
 	logger := slog.New(slog.NewTextHandler(logs, nil))
@@ -63,7 +70,7 @@ func run(script string, args []string) error {
 		return err
 	}
 	var ln *engine.Listener
-	// pool.Start calls open, on this goroutine, for each listen call of the script. n is the number of calls that have succeeded before.
+	// pool.Start calls open on this goroutine. n counts the listen calls before this one: one call is allowed, with one listener, for HTTP.
 	open := func(n int, spec *listen.Spec) (err error) {
 		if n > 0 || len(spec.Listeners) != 1 || spec.Listeners[0].HTTP == nil {
 			return errors.New("both: the script must have exactly one listener, for HTTP")
@@ -75,15 +82,15 @@ func run(script string, args []string) error {
 		ln, err = e.Open(l.Network(), l.Address(), engine.OpenOptions{Mode: l.Mode})
 		return err
 	}
-	// ctx ends the loading of the script, but not the workers: Stop and Kill do that.
+	// A signal while the script is loaded ends the loading. Afterwards ctx means nothing to host.
 	host, err := pool.Start(ctx, pool.Config{Script: script, Args: args, Loops: e.Loops(), Listen: open, Logger: logger})
 	if err != nil {
 		return err
 	}
-	defer host.Kill()      // does nothing after Stop
-	lua := host.Pools()[0] // one for each listen call. Start fails if none has succeeded, so ln is set, too
-	// Requests for paths below /go/ go to now, all others to lua. The paths are decoded and freed of dot segments before they are compared.
-	golang := handler.Config{Logger: logger}.OnLoop(handler.Func(now))
+	defer host.Kill() // for the returns with an error below: after Stop it does nothing
+	// There is a pool for each listen call that has succeeded. If none has, Start fails. So there is one, and ln is set.
+	lua := host.Pools()[0]
+	golang := handler.Config{Logger: logger}.OnLoop(handler.Func(now)) // logger: panics of now, too, are logged to the queue
 	b, err := route.New([]route.Rule{{Path: "/go/", To: golang}}, lua)
 	if err != nil {
 		return err
@@ -98,8 +105,8 @@ func run(script string, args []string) error {
 	stop() // from here on, a second signal ends the program at once, and the workers with it
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	// The order matters: connections end while there are workers to answer them, then the workers end, then the loops.
-	host.Drain(grace) // returns at once
-	e.Drain(grace)    // if time runs out here, Shutdown returns that error too
+	// First connections end, while there are workers to answer them, then the workers, and then the loops.
+	host.Drain(grace) // returns at once. It asks workers to end connections that only they hold, such as raw ones
+	e.Drain(grace)    // waits for all others. Its error is also that of Shutdown
 	return errors.Join(host.Stop(grace), e.Shutdown(grace))
 }

@@ -1,6 +1,6 @@
-// Command gateway sits in front of an API. It limits how many requests each client (IPv4 address, or /64 of IPv6) may make (429), and
-// balances the others among its targets, the servers of the API. Health checks say which of them get requests (GET /health, see -health, must
-// have a status from 200 to 399). While no target passes them, the circuit is open: new requests are refused (503).
+// Command gateway sits in front of an API. Each client (an IPv4 address, or a /64 of IPv6) may make so many requests per second. Above its rate
+// it gets 429. The others are balanced among the targets, which are the servers of the API. A target is healthy if GET /health has a
+// status from 200 to 399. While no target is healthy, the circuit is open: new requests get 503.
 //
 //	go run ./examples/go/gateway -targets 127.0.0.1:9001,127.0.0.1:9002    # then: curl -i http://127.0.0.1:8081/
 package main
@@ -32,7 +32,8 @@ type gateway struct {
 // time, and must not block.
 func (g *gateway) to(q *proxy.Request) *upstream.Set {
 	if g.open.Load() {
-		q.Refuse(503) // the result is ignored then
+		q.Refuse(503)
+		return nil
 	}
 	return g.set
 }
@@ -62,14 +63,14 @@ func main() {
 	flag.Parse()
 	var list []upstream.Target
 	for target := range strings.SplitSeq(*targets, ",") {
-		// Slots are requests at a time. Others wait for up to 5 s (upstream.Options.QueueTime).
+		// Slots are requests of a target at a time. Others wait for up to 5 s (upstream.Options.QueueTime).
 		list = append(list, upstream.Target{Addr: strings.TrimSpace(target), Slots: 100})
 	}
 	set, err := upstream.New(upstream.Options{
 		// The first check of a target decides at once. Later, one success makes it healthy, two failures in a row make it unhealthy.
 		Active: &upstream.Active{Path: *health, Every: time.Second, Rise: 1, Fall: 2},
-		// Fails -1: only checks take a target out, not failed requests. Panic -1: one that is out gets no request while another one is up. (By
-		// default all get requests when too few are up.) If all are out, they get requests until watch notices it, within 100 ms.
+		// Fails -1: failed requests do not count, only the checks do. Panic -1: unhealthy targets get no requests while any is healthy. (By default
+		// all do when fewer than half are healthy.) Between the failure of the last one and the next look of watch, all of them get requests.
 		Passive: upstream.Passive{Fails: -1, Panic: -1},
 	}, list...)
 	check(err)
@@ -77,7 +78,7 @@ func main() {
 	check(err)
 	g := &gateway{set: set}
 	go g.watch()
-	e, err := engine.New(engine.Options{}) // engine and proxy log to slog.Default, on the loops. Example proxy has a queue for that
+	e, err := engine.New(engine.Options{}) // it logs on the loops, which wait if stderr is slow. Example proxy puts a queue before it
 	check(err)
 	ln, err := e.Open("tcp", *address, engine.OpenOptions{})
 	check(err)

@@ -1,5 +1,5 @@
 // Command hello serves two Go handlers with Moonbridge's engine: one that runs on the event loops because it never
-// blocks, and one that may block and therefore runs on goroutines.
+// blocks, and one that may block.
 //
 //	go run ./examples/go/hello            # then: curl -i http://127.0.0.1:8081/
 //	                                      #       curl -iN http://127.0.0.1:8082/
@@ -23,23 +23,24 @@ import (
 )
 
 // hello answers every path. It runs on an event loop, which is one goroutine for many connections: while hello runs, all
-// others of that loop wait. So it must not sleep, use files or databases, or wait for a lock that is held for long. Several
+// other connections of that loop wait. So it must not sleep, use files or databases, or wait for a lock that is held for long. Several
 // loops call it at once. w and r are valid until it returns.
 func hello(w *handler.Response, r *handler.Request) {
 	w.Set("Content-Type", "text/plain")
 	w.WriteString("Hello, world!\n")
 }
 
-// slow blocks for a while, and answers in parts. The engine sees to it that other connections do not wait for it. Path has no
-// leading slash. Errors of w need no check: they say that the peer is gone, as Context does.
+// slow blocks for a while, and answers in parts. The engine may call it on the goroutine of a loop, and gives the loop another
+// one if it takes long: other connections wait for a few milliseconds at most. Errors of w need no check here: the only one that
+// can happen is that the peer is gone, and then Context ends, too.
 func slow(w *handler.Response, r *handler.Request) {
 	w.Set("Content-Type", "text/plain")
 	for i := range 3 {
-		fmt.Fprintf(w, "%d: %s /%s\n", i, r.Method(), r.Path())
+		fmt.Fprintf(w, "%d: %s /%s\n", i, r.Method(), r.Path()) // Path has no leading slash
 		w.Flush()
 		select {
 		case <-time.After(300 * time.Millisecond):
-		case <-r.Context().Done(): // the peer is gone
+		case <-r.Context().Done(): // the peer is gone, or has finished sending
 			return
 		}
 	}
@@ -47,7 +48,7 @@ func slow(w *handler.Response, r *handler.Request) {
 
 func main() {
 	fast := flag.String("fast", "127.0.0.1:8081", "address of the handler on the loops")
-	blocking := flag.String("blocking", "127.0.0.1:8082", "address of the handler on goroutines")
+	blocking := flag.String("blocking", "127.0.0.1:8082", "address of the handler that may block")
 	flag.Parse()
 
 	e, err := engine.New(engine.Options{})
@@ -66,8 +67,8 @@ func main() {
 		log.Printf("%s: http://%s/", where, ln.Addr())
 	}
 	serve("on the loops", *fast, handler.OnLoop(handler.Func(hello)))
-	// At most 100 requests at a time. Up to 1024 others wait, for at most 10 s each; the rest get 503.
-	serve("on goroutines", *blocking, handler.Blocking(handler.Func(slow), 100))
+	// At most 100 requests at a time. Up to 1024 others wait, for at most 10 s each; these and the rest get 503.
+	serve("may block", *blocking, handler.Blocking(handler.Func(slow), 100))
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -1,8 +1,8 @@
 // Command memcached is a cache that speaks a part of memcached's text protocol (get, set, delete, version). It runs on the engine's
 // event loops: an idle connection has no goroutine and no buffer. It is not for production: values stay until they are deleted, so clients can
-// fill the memory, and any other command ends its connection.
+// fill the memory, and anything else ends the connection.
 //
-//	go run ./examples/go/memcached    # then: memcping --servers=127.0.0.1:11211 (no output: it works)
+//	go run ./examples/go/memcached    # then: printf 'set a 0 0 2\r\nhi\r\nget a\r\n' | nc -N 127.0.0.1 11211
 package main
 
 import (
@@ -21,10 +21,10 @@ import (
 )
 
 const lineMax, valueMax = 2048, 256 << 10 // bytes of the line that a command begins with, and of a value
-const keysMax = 16                        // of a get, whose answer is in memory until the client has taken it. More of them are an error
+const keysMax = 16                        // keys of one get: its whole answer waits in memory for a slow client
 
 // cache is a backend.Protocol: the engine calls Open for each connection, and then the methods of its session.
-type cache struct{ replies sync.Map } // all loops share it: for each key the complete reply, which is a line and the value
+type cache struct{ replies sync.Map } // for each key what get sends: "VALUE key flags length", and the value. All loops share it
 
 func (m *cache) Open(backend.Conn) backend.Stream { return session{m} }
 
@@ -32,9 +32,11 @@ func (m *cache) Open(backend.Conn) backend.Stream { return session{m} }
 // the connection.
 type session struct{ cache *cache }
 
-// Data is called when bytes have arrived, or the client sends no more. It carries out the complete commands in Unread. What is left is there
-// again next time, with more after it. Write never blocks: it keeps what the client does not take. When that is too much, or after Close,
-// Full is true. Then Data stops, and Room goes on when the client has read enough.
+// Data is called when bytes have arrived, or the client has finished sending (Ended). Unread is everything that was not discarded yet.
+//   - command carries out one command, and returns its length. It returns 0 if the command is incomplete: Data is called again when there is
+//     more. It also returns 0 after it has closed the connection.
+//   - Write never blocks: the engine keeps what the client does not take. When that is too much, Full is true, and Data stops. The engine
+//     calls Room when the client has read enough. After Close, too, Full is true.
 func (s session) Data(c backend.Conn) {
 	for !c.Full() {
 		n := s.command(c, c.Unread())
@@ -43,16 +45,16 @@ func (s session) Data(c backend.Conn) {
 		}
 		c.Discard(n)
 	}
-	if c.Ended() && !c.Full() {
-		c.Close() // after what is still held was sent: the client sends no more
+	if c.Ended() && !c.Full() { // no complete command is left, and the client sends no more
+		c.Close() // after what is still kept was sent
 	}
 }
 
 func (s session) Room(c backend.Conn)        { s.Data(c) }
 func (s session) Closed(backend.Conn, error) {}
 
-// command carries out the command that input begins with, and returns its length, or 0 as long as it is not complete. Another
-// command is another case.
+// command carries out the command that input begins with, and returns its length, or 0 as long as it is not complete. To add a command,
+// add a case.
 func (s session) command(c backend.Conn, input []byte) int {
 	n := bytes.IndexByte(input, '\n') + 1 // bytes of the line; 0: its end has not arrived
 	if n > lineMax || n == 0 && len(input) >= lineMax {
@@ -62,7 +64,7 @@ func (s session) command(c backend.Conn, input []byte) int {
 		return 0
 	}
 	name, rest, _ := strings.Cut(strings.TrimRight(string(input[:n]), "\r\n"), " ")
-	args := strings.FieldsFunc(rest, func(r rune) bool { return r == ' ' }) // strings.Fields takes other characters for blanks, too
+	args := strings.FieldsFunc(rest, func(r rune) bool { return r == ' ' }) // strings.Fields would split keys at other blanks, too
 	switch {
 	case name == "get" && len(args) > 0 && len(args) <= keysMax:
 		for _, key := range args {
@@ -79,11 +81,12 @@ func (s session) command(c backend.Conn, input []byte) int {
 		}
 		end := n + int(length) + len("\r\n")
 		if end > len(input) {
-			return 0
+			return 0 // the value has not arrived completely
 		}
 		if string(input[end-2:end]) != "\r\n" {
 			return fail(c, "CLIENT_ERROR bad data chunk")
 		}
+		// input[n:end] is the value with the CR LF after it.
 		s.cache.replies.Store(args[0], fmt.Appendf(nil, "VALUE %s %d %d\r\n%s", args[0], flags, length, input[n:end]))
 		n = end
 		reply(c, args[4:], "STORED")
@@ -109,7 +112,7 @@ func reply(c backend.Conn, options []string, text string) {
 	}
 }
 
-// fail ends the connection: if a value follows a command that was not understood, it would be read as commands.
+// fail answers, and ends the connection: a value that follows a bad command would be read as commands. It returns 0, for command.
 func fail(c backend.Conn, text string) int {
 	reply(c, nil, text)
 	c.Close()

@@ -1,6 +1,8 @@
 // Command proxy is a reverse proxy. Requests for paths below /api/ go to one service, and all others to another one. It sets the field
-// X-Gateway in requests, and removes the field Server from responses. Services speak HTTP/1.1 without TLS; upstream.Options has a field for TLS.
-// A request whose method is idempotent may be sent to a second server if the first one fails.
+// X-Gateway in requests, and removes the field Server from responses. Services speak HTTP/1.1, here without TLS.
+//
+// If a server of a service cannot be connected to, another one is tried. If it fails later, only requests with an idempotent method are sent
+// to another one.
 //
 //	go run ./examples/go/proxy -api 127.0.0.1:9001,127.0.0.1:9002 -web 127.0.0.1:9000    # then: curl http://127.0.0.1:8081/
 package main
@@ -23,13 +25,13 @@ import (
 )
 
 // services are what requests go to. An upstream.Set is the list of servers (targets) of one service. For another service, add a field here, a
-// line in to, and a flag.
+// case in the method to, and a flag.
 type services struct{ api, web *upstream.Set }
 
 // to chooses the service of a request. Like edit, answer and failed, it runs on the engine's event loops (see example hello), several at a
 // time, and must not block.
 func (s *services) to(q *proxy.Request) *upstream.Set {
-	h := q.Head()
+	h := q.Head() // h.Path is a place in the head, and h.Bytes returns the bytes there
 	// The path is as the client has sent it, without its leading slash: /%61pi/ goes to web. So do not use it for access control.
 	if path := string(h.Bytes(h.Path)); strings.HasPrefix(path, "api/") {
 		return s.api
@@ -45,7 +47,7 @@ func edit(q *proxy.Request) {
 // answer changes the response that the client gets. If it returned an error, the client would get 502 instead.
 func answer(_ *proxy.Request, p *proxy.Response) error { return p.Drop("Server") }
 
-// failed is called if there is no complete response, but not if the client has gone, or after Refuse. It returns the status for the client, if
+// failed is called if there is no complete response, but not if the client has gone. It returns the status for the client, if
 // no part of a response was sent; 0 is the one that fits the error, such as 502, 503 or 504.
 func failed(q *proxy.Request, err error) int {
 	// The request line as the service was to get it, at most 200 bytes of it, and the address that was tried last.
@@ -53,9 +55,8 @@ func failed(q *proxy.Request, err error) int {
 	return 0
 }
 
-// service makes a Set of IP addresses with ports, separated by commas. Requests are balanced among them. If one refuses the connection,
-// others are tried. One that fails three times within 10 s is left out for a while, as long as others are up; upstream.Options has
-// this, time limits and health checks.
+// service makes a Set of IP addresses with ports, separated by commas. Requests are balanced among them. A target that fails three times
+// within 10 s is left out for a while. If fewer than half are up, all get requests. upstream.Options has this, time limits, health checks and TLS.
 func service(addresses string) (*upstream.Set, error) {
 	var targets []upstream.Target
 	for address := range strings.SplitSeq(addresses, ",") {
@@ -75,12 +76,12 @@ func main() {
 }
 
 func run(address, api, web string) (err error) {
-	// The loops log: failed does, and so do engine and proxy, through slog.Default, which uses log. They must not wait for a slow reader of
-	// the log, so lines wait in a queue, and those that do not fit are lost.
+	// What is logged on the loops (by failed, and by engine and proxy, whose slog.Default uses log) must not wait for a slow reader of the log. So
+	// it goes through a queue, and is lost if that is full.
 	logs := logging.NewQueue(os.Stderr, logging.Options{})
 	log.SetOutput(logs)
 	defer logs.Close(time.Second)
-	defer log.SetOutput(os.Stderr) // for what main logs
+	defer log.SetOutput(os.Stderr) // runs before Close, so main can still log an error
 	s := new(services)
 	if s.api, err = service(api); err != nil {
 		return err

@@ -245,10 +245,6 @@ func TestDirectoryMadeAgain(t *testing.T) {
 			t.Errorf("removed: %d", status)
 		}
 		write(t, parent+"/dist/a", "new", false)
-		d := r.static.rules[0].dir
-		d.mu.Lock()
-		d.checked = time.Time{}
-		d.mu.Unlock()
 		if _, body := r.get("/a"); body != "new" {
 			t.Errorf("made again: %q", body)
 		}

@@ -6,43 +6,35 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// dir is the directory of a rule. It is the one that its path led to a moment ago: a directory that was removed and made again, as
+// dir is the directory of a rule. Each lookup uses the one that its path leads to: a directory that was removed and made again, as
 // build tools do it, is noticed.
 type dir struct {
 	path string
 
-	mu      sync.Mutex
-	opened  *opened
-	checked time.Time
+	mu     sync.Mutex
+	opened *opened
 }
-
-// dirCheck is how long a directory is used before it is compared with what its path leads to.
-const dirCheck = time.Second
 
 func openDir(path string) (*dir, error) {
 	o, err := open(path)
 	if err != nil {
 		return nil, err
 	}
-	return &dir{path: path, opened: o, checked: time.Now()}, nil
+	return &dir{path: path, opened: o}, nil
 }
 
 // current returns the directory, open.
 func (d *dir) current() *opened {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if now := time.Now(); now.Sub(d.checked) > dirCheck {
-		d.checked = now
-		if info, err := os.Stat(d.path); err == nil && !os.SameFile(info, d.opened.info) {
-			if o, err := open(d.path); err == nil {
-				d.opened.close()
-				d.opened = o
-			}
+	if info, err := os.Stat(d.path); err == nil && !os.SameFile(info, d.opened.info) {
+		if o, err := open(d.path); err == nil {
+			d.opened.close()
+			d.opened = o
 		}
 	}
 	return d.opened

@@ -77,6 +77,19 @@ func TestRuleCheck(t *testing.T) {
 	}
 }
 
+// A path without a slash at its end stands for one file, so the path of a directory is refused: all of the file system could lie below it.
+func TestFileRuleOfDirectory(t *testing.T) {
+	bothWays(t, func(t *testing.T) {
+		root := tree(t, map[string]string{"public/a": "text"})
+		for _, path := range []string{root + "/public/", root + "/public", root + "/public/.", "/", root + "/public/a/"} {
+			if s, err := New(Config{Rules: []Rule{{Prefix: "/assets", Path: path}}}); err == nil {
+				s.Close()
+				t.Errorf("%s is accepted for one file", path)
+			}
+		}
+	})
+}
+
 // FuzzNormalize: a path that is that of a file has no segment that leads anywhere, and is what net/url and path make of it. A
 // normalized path stays as it is.
 func FuzzNormalize(f *testing.F) {

@@ -49,7 +49,11 @@ func (l *loop) respondFile(e *exchange, h *httpparse.Head, en *entry, isNew bool
 	r := files.Request{Get: !h.IsHead, Head: h.IsHead, Conditions: conditions, Now: time.Now().UnixNano()}
 	p := &l.plan
 	p.Make(&r, &v.known, &v.options)
-	l.makeHead(e, p.Status, p.Fields, p.Length, l.fixed.beside(v.options.CacheControl != "" && p.Status < 400))
+	fixed := l.fixed.lines
+	if p.Status < 400 {
+		fixed = l.fixed.beside(v.options.CacheControl != "")
+	}
+	l.makeHead(e, p.Status, p.Fields, p.Length, fixed)
 	l.setBody(e, p, v)
 	return true
 }
@@ -168,19 +172,20 @@ func (l *loop) page(e *exchange, page []byte) {
 
 // fixed are the fields that all responses of a listener have.
 type fixed struct {
-	lines    string // without those that a file has of its own, and without Connection
+	lines    string // without Content-Type and Connection
+	file     string // the same without those that each file has of its own
 	uncached string // the same without Cache-Control
 	listing  string // the same without Cache-Control and Content-Security-Policy
 	dated    bool   // there is a Date
 	close    bool   // there is Connection: close
 }
 
-// beside returns the lines for a response. cached: it has a Cache-Control of its own.
+// beside returns the lines for a file. cached: it has a Cache-Control of its own.
 func (f *fixed) beside(cached bool) string {
 	if cached {
 		return f.uncached
 	}
-	return f.lines
+	return f.file
 }
 
 func newFixed(lines string) *fixed {
@@ -188,7 +193,7 @@ func newFixed(lines string) *fixed {
 	for line := range strings.Lines(lines) {
 		name, value, _ := strings.Cut(line, ":")
 		name = strings.ToLower(name)
-		if name == "content-type" || name == "x-content-type-options" {
+		if name == "content-type" {
 			continue
 		}
 		if name == "connection" {
@@ -197,6 +202,10 @@ func newFixed(lines string) *fixed {
 		}
 		f.dated = f.dated || name == "date"
 		f.lines += line
+		if name == "x-content-type-options" {
+			continue
+		}
+		f.file += line
 		if name == "cache-control" {
 			continue
 		}

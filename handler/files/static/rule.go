@@ -87,7 +87,9 @@ func newRule(r Rule) (*rule, error) {
 	}
 	path := r.Path
 	if !strings.HasSuffix(r.Prefix, "/") {
-		path, u.file = splitFile(r.Path)
+		if path, u.file = splitFile(r.Path); u.file == "" {
+			return nil, fmt.Errorf("%s: %s is a directory: the path of its files has to end in a slash", r.Prefix, r.Path)
+		}
 		// The script names this very file, whatever it is called and wherever it is.
 		u.Dotfiles, u.Symlinks = true, true
 	}

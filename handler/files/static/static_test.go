@@ -185,6 +185,26 @@ func TestFields(t *testing.T) {
 	}
 }
 
+// What is no file has the field of the listener.
+func TestFieldsOfOthers(t *testing.T) {
+	root := tree(t, map[string]string{"a.css": "css", "dir/index.html": "index"})
+	c := alone(Rule{Prefix: "/", Path: root, Index: "index.html"})
+	c.fields = "X-Content-Type-Options: nosniff\r\n"
+	r := serve(t, c)
+	for _, c := range []struct {
+		status              int
+		method, path, field string
+	}{
+		{200, "GET", "/a.css", "X-Other: 1"}, {206, "GET", "/a.css", "Range: bytes=0-1"}, {301, "GET", "/dir", "X-Other: 1"}, {404, "GET", "/none", "X-Other: 1"},
+		{405, "POST", "/a.css", "X-Other: 1"}, {412, "GET", "/a.css", `If-Match: "other"`}, {416, "GET", "/a.css", "Range: bytes=9-"},
+	} {
+		res, _ := r.send(c.method, c.path, c.field)
+		if got := strings.Join(res.Header["X-Content-Type-Options"], "|"); res.StatusCode != c.status || got != "nosniff" {
+			t.Errorf("%s %s, %s: %d, %q", c.method, c.path, c.field, res.StatusCode, got)
+		}
+	}
+}
+
 // A listing has its own policy only, since another one could forbid its styles.
 func TestListingPolicy(t *testing.T) {
 	root := tree(t, map[string]string{"a.html": "text"})

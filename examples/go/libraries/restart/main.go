@@ -8,8 +8,8 @@
 // To try it:
 //
 //	cd examples/go/libraries && go build -o /tmp/restart ./restart && /tmp/restart    # then: curl http://127.0.0.1:8081/
-//	kill -USR2 PID                                 # PID is in the log. Now another process answers
-//	kill PID                                       # the new PID: it finishes its requests, and ends
+//	curl http://127.0.0.1:8081/slow & kill -USR2 PID    # PID is in the log. The old process completes the response, then another answers
+//	kill PID                                            # the new PID: it finishes its requests, and ends
 package main
 
 import (
@@ -41,7 +41,7 @@ func run(address string) error {
 	defer stop()
 	restarts := make(chan os.Signal, 1)
 	signal.Notify(restarts, syscall.SIGUSR2)
-	upgrader, err := tableflip.New(tableflip.Options{}) // PIDFile: a file with the number of the process that serves, for systemd
+	upgrader, err := tableflip.New(tableflip.Options{}) // PIDFile would name a file for the PID of the process that serves
 	if err != nil {
 		return err
 	}
@@ -62,32 +62,41 @@ func run(address string) error {
 		return err
 	}
 	log.Printf("process %d: http://%s/", os.Getpid(), ln.Addr())
-	if err := upgrader.Ready(); err != nil {
+	if err := upgrader.Ready(); err != nil { // tells the old process, if there is one
 		return err
 	}
 
-	context.AfterFunc(ctx, upgrader.Stop) // SIGTERM breaks off a running Upgrade. After one Stop does nothing
-	for upgraded := false; !upgraded && ctx.Err() == nil; {
-		select {
-		case <-ctx.Done():
-		case <-restarts:
-			err := upgrader.Upgrade() // returns nil when a child serves
-			if upgraded = err == nil; !upgraded {
-				log.Print("restart: ", err) // this process goes on
-			}
-		}
-	}
-	stop() // from here on, a signal ends the process at once
+	context.AfterFunc(ctx, upgrader.Stop) // a signal to end breaks off an Upgrade in progress
+	wait(ctx, restarts, upgrader)
+	stop() // from here on, SIGTERM or an interrupt ends the process at once
 	end, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	e.Retire(end) // idle connections have a second for another request. The error, if any, is also that of Shutdown
+	// Shutdown alone would close idle connections at once, and break off a request that is on its way. Retire gives them a second for it. If it
+	// returns an error, Shutdown returns the same one.
+	e.Retire(end)
 	if err := e.Shutdown(end); err != nil {
 		return fmt.Errorf("connections were cut: %w", err)
 	}
 	return nil
 }
 
-// whoAmI runs on a goroutine, and may block.
+// wait returns when this process is to end: ctx has ended, or a child serves.
+func wait(ctx context.Context, restarts <-chan os.Signal, upgrader *tableflip.Upgrader) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-restarts:
+			err := upgrader.Upgrade() // returns nil when a child serves
+			if err == nil {
+				return
+			}
+			log.Print("restart: ", err) // this process goes on
+		}
+	}
+}
+
+// whoAmI may block.
 func whoAmI(w *handler.Response, r *handler.Request) {
 	w.Set("Content-Type", "text/plain")
 	if string(r.Path()) == "slow" {

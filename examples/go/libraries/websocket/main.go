@@ -1,6 +1,9 @@
 // Command websocket sends back what it gets over WebSocket connections, on the event loops: an idle connection has no goroutine. It shows
-// how a third-party library becomes a backend.Protocol: gobwas/ws knows WebSocket, and works on bytes in memory. Read example memcached
-// first: Open, Data, Room and main are the same, so request and frame are what is new.
+// how a third-party library, gobwas/ws, which works on bytes in memory, becomes a backend.Protocol.
+//
+// A connection begins with an HTTP request, which the method request answers. Then come frames: a header, and a payload that the client has
+// masked. The method frame answers each. Both get all bytes that were not used yet, and return how many they have used; 0 means that they wait
+// for more, or have closed the connection. Data calls them as long as the client takes the answers, as in example memcached.
 //
 // Applications use Moonbridge's own package, handler/websocket. This program does not check that text is UTF-8, close codes, or Origin: any
 // web page may connect.
@@ -35,12 +38,11 @@ func (echo) Open(c backend.Conn) backend.Stream {
 // the connection.
 type session struct {
 	upgraded bool     // the request was answered, so frames follow
-	state    ws.State // for ws.CheckHeader. StateFragmented is part of it while a message of several frames is not complete
+	state    ws.State // StateFragmented is set between the frames of one message; ws.CheckHeader needs it
 }
 
-// Data is called when bytes have arrived, or the client sends no more. It answers what is complete in Unread. What is left is there again
-// next time, with more after it. Write never blocks: it keeps what the client does not take. When that is too much, or after Close,
-// Full is true. Then Data stops, and Room goes on when the client has read enough.
+// Data is called when bytes have arrived, or the client has finished sending (Ended). Full is true when the client takes too little, and after
+// Close. When the client has read enough, the engine calls Room.
 func (s *session) Data(c backend.Conn) {
 	for !c.Full() {
 		n := 0
@@ -55,46 +57,50 @@ func (s *session) Data(c backend.Conn) {
 		c.Discard(n)
 	}
 	if c.Ended() && !c.Full() {
-		c.Close() // after what is still held was sent: the client sends no more
+		c.Close() // after what is still kept was sent: the client sends no more
 	}
 }
 
 func (s *session) Room(c backend.Conn)        { s.Data(c) }
 func (s *session) Closed(backend.Conn, error) {}
 
-// request answers the request, and returns its length, or 0 as long as it is not complete. Until a client has the answer it may
-// send nothing else.
+// request answers the request, and returns its length, or 0 as long as it is not complete.
 func (s *session) request(c backend.Conn, input []byte) int {
-	input = input[:min(len(input), requestMax)]
-	// rw stands in for the connection. Upgrade reads the request from it, all at once, since requestMax is the size of its buffer, and writes
-	// the answer into it. So rw holds only the answer afterwards.
-	rw := bytes.NewBuffer(bytes.Clone(input))
-	_, err := ws.Upgrade(rw)
-	if incomplete(err) && len(input) < requestMax {
+	end := bytes.Index(input, []byte("\r\n\r\n"))
+	if end < 0 && len(input) < requestMax {
 		return 0
 	}
-	c.Write(rw.Bytes()) // it says what is wrong, if the request could be read at all
-	// Bytes after the request would be lost in Upgrade's buffer.
-	if err != nil || !bytes.HasSuffix(input, []byte("\r\n\r\n")) {
+	n := end + len("\r\n\r\n")
+	if end < 0 || n > requestMax {
+		c.Close() // the request is too long
+		return 0
+	}
+	// In the place of the connection, Upgrade gets memory to read the request from, and to write the answer to.
+	var answer bytes.Buffer
+	_, err := ws.Upgrade(struct {
+		io.Reader
+		io.Writer
+	}{bytes.NewReader(input[:n]), &answer})
+	c.Write(answer.Bytes()) // with an error, usually a response that says why
+	if err != nil {
 		c.Close()
 		return 0
 	}
 	s.upgraded = true
 	c.SetDeadline(0) // none any more. Bounds.Idle goes on
-	return len(input)
+	return n
 }
 
-// frame answers the frame that input begins with, data with the same data. It returns its length, or 0 as long as it is not complete.
+// frame answers the frame that input begins with: data with a copy, ping with pong, close with close. It returns the length of the frame, or 0.
 func (s *session) frame(c backend.Conn, input []byte) int {
 	r := bytes.NewReader(input)
 	h, err := ws.ReadHeader(r)
 	head := len(input) - r.Len()
 	switch {
-	case incomplete(err):
+	case err == io.EOF, err == io.ErrUnexpectedEOF: // the header is not complete
 		return 0
-	case err != nil, ws.CheckHeader(h, s.state) != nil: // not masked, a reserved bit, or the wrong frame within a message, for example
-		return end(c, ws.StatusProtocolError)
-	case head != ws.HeaderSize(h): // its length must be in the shortest form (RFC 6455 §5.2)
+	case err != nil, ws.CheckHeader(h, s.state) != nil, head != ws.HeaderSize(h):
+		// For example: not masked, the wrong frame within a message, or a length that is not written in its shortest form (RFC 6455 §5.2).
 		return end(c, ws.StatusProtocolError)
 	case h.Length > payloadMax:
 		return end(c, ws.StatusMessageTooBig)
@@ -104,7 +110,8 @@ func (s *session) frame(c backend.Conn, input []byte) int {
 		return end(c, ws.StatusNormalClosure)
 	}
 	n := head + int(h.Length)
-	f := ws.UnmaskFrame(ws.Frame{Header: h, Payload: input[head:n]}) // a copy, with a header that says so: input must not be changed
+	// UnmaskFrame copies the payload, since input must not be changed, and removes the mask from the header.
+	f := ws.UnmaskFrame(ws.Frame{Header: h, Payload: input[head:n]})
 	switch {
 	case h.OpCode == ws.OpPong:
 		return n
@@ -125,8 +132,6 @@ func end(c backend.Conn, why ws.StatusCode) int {
 	c.Close()
 	return 0
 }
-
-func incomplete(err error) bool { return err == io.EOF || err == io.ErrUnexpectedEOF }
 
 func main() {
 	address := flag.String("address", "127.0.0.1:8081", "where to listen")
