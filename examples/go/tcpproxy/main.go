@@ -75,8 +75,8 @@ func run(address, targets string, in bool, out int) error {
 	if in {
 		ln.SetPreface(proxyproto.New(0)) // each connection must begin with the header. 0: within the default time, 5 seconds
 	}
-	// Bounds (sizes, and the idle time of 1 hour) hold for both sides: the engine applies them to clients, and p to targets. To change them,
-	// set Bounds in tcpproxy.Config above.
+	// Bounds (sizes, and the idle time of 1 hour) hold for both sides: p applies them to targets, and the engine, which is given them here, to
+	// clients. To change them, set Bounds in tcpproxy.Config above.
 	if err := e.ServeProtocol(ln, p, engine.ProtocolOptions{Bounds: p.Bounds()}); err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func run(address, targets string, in bool, out int) error {
 // ended logs a session: a client's connection, with the one to its target. It runs on an event loop and must not block.
 func ended(s *tcpproxy.Ended) {
 	if s.Target == "" {
-		return // refused (the proxy logs these, at a bounded rate), or ended before a target has accepted it
+		return // refused (package tcpproxy logs these, at a bounded rate), or ended before a target has accepted it
 	}
 	how := "completed"
 	if s.Err != nil {
