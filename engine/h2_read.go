@@ -95,6 +95,11 @@ func (st *h2Stream) took(n int64) {
 	}
 	st.owed -= n
 	st.s.returnCredit(n)
+	st.returnCredit(n)
+}
+
+// returnCredit: n bytes of the stream's window are not needed any more.
+func (st *h2Stream) returnCredit(n int64) {
 	st.credit += n
 	if st.credit >= h2StreamWindow/2 && !st.inEnded && !st.gone {
 		st.s.putWindow(st.id, uint32(st.credit))
@@ -190,9 +195,9 @@ func (st *h2Stream) receive(data []byte, size int64, end bool) {
 		}
 		return
 	}
-	st.credit += size - int64(len(data))
 	st.owed += int64(len(data))
 	st.inEnded = end
+	st.returnCredit(size - int64(len(data)))
 	st.deliver(data)
 }
 

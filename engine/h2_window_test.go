@@ -200,6 +200,30 @@ func (r *lateReader) BodyEnd() {
 	r.x.Done(backend.EndKeep)
 }
 
+// Frames that have nothing but padding use up the window of a stream, and it is given back like that of data.
+func TestH2WindowOfPadding(t *testing.T) {
+	e, addr := startH2(t, Options{Loops: 1}, Limits{}, &testBackend{window: 3000})
+	p := dialH2(t, addr)
+	p.post(1, "/echo")
+	for n := 0; n < h2StreamWindow; n += 256 {
+		p.WriteDataPadded(1, false, nil, make([]byte, 255))
+		if n%(64<<10) == 0 {
+			p.WritePing(false, [8]byte{1})
+			until(p, func(f *http2.PingFrame) bool { return f.IsAck() })
+			e.onEveryLoop(func(l *loop) error {
+				s := l.h2.conns.First()
+				s.budget.left = h2BudgetMax
+				if left := s.streams[0].recvWindow; left < h2StreamWindow/2 {
+					t.Errorf("a window of %d is left after %d bytes of padding", left, n)
+				}
+				return nil
+			})
+		}
+	}
+	p.WriteData(1, true, []byte("end"))
+	p.wants(1, "200", "end")
+}
+
 // What a stream takes for progress of its peer is that data was acknowledged: its own if its window is used up, otherwise that of any
 // stream. Answers to PING are none.
 func TestH2Progress(t *testing.T) {
