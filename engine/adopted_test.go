@@ -8,7 +8,9 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -228,5 +230,70 @@ func TestServeConn(t *testing.T) {
 	case <-m.closed:
 	default:
 		t.Error("the listener is open after Shutdown")
+	}
+}
+
+// stuckConn is a connection whose client sends a request, and then neither reads nor leaves.
+type stuckConn struct {
+	net.Conn
+	request io.Reader
+	closed  chan struct{}
+	once    sync.Once
+	taken   atomic.Int64 // bytes
+	pause   time.Duration
+}
+
+func (c *stuckConn) Read(p []byte) (int, error) {
+	if n, _ := c.request.Read(p); n > 0 {
+		return n, nil
+	}
+	<-c.closed
+	return 0, net.ErrClosed
+}
+
+func (c *stuckConn) Write(p []byte) (int, error) {
+	if c.pause == 0 {
+		<-c.closed
+		return 0, net.ErrClosed
+	}
+	time.Sleep(c.pause) // it is slow
+	c.taken.Add(int64(len(p)))
+	return len(p), nil
+}
+
+func (c *stuckConn) Close() error         { c.once.Do(func() { close(c.closed) }); return nil }
+func (c *stuckConn) RemoteAddr() net.Addr { return &net.UnixAddr{Name: "memory", Net: "unix"} }
+func (c *stuckConn) LocalAddr() net.Addr  { return &net.UnixAddr{Name: "memory", Net: "unix"} }
+
+// A client that takes nothing does not keep its connection from elsewhere when the engine has ended that. One that is slow gets what is left.
+func TestAdoptedStuck(t *testing.T) {
+	defer func(every time.Duration, most int) { pumpCheck, pumpPatience = every, most }(pumpCheck, pumpPatience)
+	pumpCheck, pumpPatience = time.Millisecond, 300
+	const size = 60_000
+	for name, pause := range map[string]time.Duration{"stuck": 0, "slow": 50 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			e := startEngine(t, Options{Loops: 1})
+			ln, err := e.Adopt(newMemory())
+			if err != nil {
+				t.Fatal(err)
+			}
+			bye := opener(func(c backend.Conn) backend.Stream {
+				c.Write(make([]byte, size))
+				c.Close()
+				return &calls{t: t}
+			})
+			if err := e.ServeProtocol(ln, bye, ProtocolOptions{Bounds: backend.Bounds{Linger: -1}}); err != nil {
+				t.Fatal(err)
+			}
+			c := &stuckConn{request: strings.NewReader("hello"), closed: make(chan struct{}), pause: pause}
+			if err := ln.ServeConn(c); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "the engine has ended it", func() bool { return e.Conns() == 0 })
+			waitFor(t, c.closed, "end of the connection")
+			if n := c.taken.Load(); pause > 0 && n != size {
+				t.Errorf("%d bytes of %d", n, size)
+			}
+		})
 	}
 }

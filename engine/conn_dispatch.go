@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"errors"
 	"math"
 	"net/netip"
@@ -14,6 +15,12 @@ import (
 func (c *conn) beginHead(nowMS uint64) {
 	c.state = stateHead
 	c.setTimeout(nowMS, c.service.limits.headMS)
+}
+
+// asksNothing reports whether all that has come of a request is empty lines, which some clients send after a body (RFC 9112 §2.2). What
+// could be incomplete then has not begun.
+func (c *conn) asksNothing() bool {
+	return c.state == stateHead && len(bytes.TrimLeft(c.input.Unread(), "\r\n")) == 0
 }
 
 // parse looks for a complete request in the input. It returns true if the state has changed and the connection can go on,

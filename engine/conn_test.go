@@ -405,6 +405,46 @@ func TestServiceChanges(t *testing.T) {
 	d.peer.hearsEnd()
 }
 
+// Old clients send an empty line after a request with a body (RFC 9112 §2.2). It is no request, so there is none that could be incomplete.
+func TestEmptyLineAfterRequest(t *testing.T) {
+	begin := func(t *testing.T) *dialogue {
+		d := newDialogue(t, Limits{})
+		d.peer.says("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx\r\n")
+		d.handler.answers("hello")
+		d.peer.hears(200, "hello")
+		return d
+	}
+	t.Run("nothing", func(t *testing.T) {
+		d := begin(t)
+		d.passes(120 * time.Second)
+		d.peer.hearsEnd()
+	})
+	t.Run("end", func(t *testing.T) {
+		d := begin(t)
+		d.peer.finishes("")
+		d.peer.hearsText("")
+		d.peer.wantsClosed()
+	})
+	t.Run("request", func(t *testing.T) {
+		d := begin(t)
+		d.peer.says(get("/next"))
+		d.handler.answers("next")
+		d.peer.hears(200, "next")
+	})
+	t.Run("part of a request", func(t *testing.T) {
+		d := begin(t)
+		d.peer.finishes("\r\nG")
+		d.peer.hears(400, "")
+	})
+	t.Run("last request", func(t *testing.T) {
+		d := begin(t)
+		d.e.stopping.Store(true)
+		d.l.drain(true)
+		d.actsAfter(time.Second, stateIdle, func() bool { return d.peer.sawFIN })
+		d.peer.hearsEnd()
+	})
+}
+
 // At shutdown, idle connections end at once, unless a request has arrived that no event has reported yet.
 func TestDrainDialogue(t *testing.T) {
 	t.Run("idle", func(t *testing.T) {
@@ -431,6 +471,13 @@ func TestDrainDialogue(t *testing.T) {
 		d.peer.says("TP/1.1\r\nHost: h\r\n\r\n")
 		d.handler.answers("last")
 		d.peer.hears(200, "last")
+		d.peer.hearsEnd()
+	})
+	t.Run("empty line", func(t *testing.T) {
+		d := newDialogue(t, Limits{})
+		d.peer.says("\r\n")
+		d.e.stopping.Store(true)
+		d.l.drain(false)
 		d.peer.hearsEnd()
 	})
 	t.Run("refused by the backend", func(t *testing.T) {

@@ -170,7 +170,7 @@ type Limits struct {
 
 	// Always are field lines, each with its CR LF, that the final head of every response has after its status line: of the responses
 	// of backends too. They must be valid, and not be those that frame a message. A request that was sent without TLS to a listener
-	// with TLS is answered without them.
+	// with TLS is answered without them, and so is one with which a connection leaves HTTP (backend.Upgrader).
 	Always string
 }
 

@@ -3,13 +3,19 @@ package engine
 import (
 	"io"
 	"net"
+	"sync"
 	"time"
 
 	"moonbridge/reactor"
 )
 
-// pumpCheck is how often it is checked whether the engine has closed a connection that it sends nothing more on.
-const pumpCheck = time.Second
+// Tests change these.
+var (
+	// pumpCheck is how often it is checked whether the engine has closed a connection that it sends nothing more on, or whose peer takes nothing.
+	pumpCheck = time.Second
+	// pumpPatience is for how many of these a peer may take no more of what is left of a connection that the engine has closed.
+	pumpPatience = 60
+)
 
 // closeWriter is a connection that can finish sending.
 type closeWriter interface{ CloseWrite() error }
@@ -25,7 +31,7 @@ func pump(c net.Conn, pair *net.UnixConn) {
 			pair.CloseWrite()
 		}
 	}()
-	_, err := io.Copy(c, onlyReader{pair})
+	_, err := io.Copy(newPumpWriter(c, pair), onlyReader{pair})
 	if half, ok := c.(closeWriter); ok && err == nil && half.CloseWrite() == nil {
 		awaitPump(pair, received)
 	}
@@ -44,6 +50,55 @@ func awaitPump(pair *net.UnixConn, received <-chan struct{}) {
 			return
 		case <-tick.C:
 		}
+	}
+}
+
+// pumpWriter writes what comes from the loop to a connection. A write may wait for the peer for as long as it likes: the engine sees that nothing is
+// taken, and ends the connection at its own limits. After that nobody would see it, so the connection is closed if a write takes too long.
+type pumpWriter struct {
+	c    net.Conn
+	pair *net.UnixConn
+
+	mu      sync.Mutex
+	writing bool
+	late    int // checks of this write that have found the loop's end closed
+	timer   *time.Timer
+}
+
+func newPumpWriter(c net.Conn, pair *net.UnixConn) *pumpWriter {
+	w := &pumpWriter{c: c, pair: pair}
+	w.timer = time.AfterFunc(pumpCheck, w.look) // once in vain
+	return w
+}
+
+// Write implements io.Writer.
+func (w *pumpWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	w.writing, w.late = true, 0
+	w.timer.Reset(pumpCheck)
+	w.mu.Unlock()
+	n, err := w.c.Write(p)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.writing = false
+	w.timer.Stop()
+	return n, err
+}
+
+// look is called while a write takes long.
+func (w *pumpWriter) look() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case !w.writing:
+	case hungUp(w.pair):
+		if w.late++; w.late > pumpPatience {
+			go w.c.Close() // the write returns then
+			return
+		}
+		fallthrough
+	default:
+		w.timer.Reset(pumpCheck)
 	}
 }
 

@@ -97,7 +97,7 @@ func (l *loop) drain(patient bool) {
 	nowMS := l.sys.nowMS()
 	for _, c := range l.allConns() {
 		switch {
-		case c.state != stateIdle || !c.ending():
+		case c.state != stateIdle && !c.asksNothing() || !c.ending():
 		case patient:
 			c.awaitLast(nowMS)
 		default:
@@ -111,7 +111,7 @@ func (l *loop) drain(patient bool) {
 func (c *conn) endIdle(nowMS uint64) {
 	c.socket.readable = true
 	c.advance(nowMS)
-	if c.state == stateIdle && c.input.Len() == 0 {
+	if c.state == stateIdle && c.input.Len() == 0 || c.asksNothing() {
 		c.linger(nowMS)
 	}
 }

@@ -22,7 +22,8 @@ type HTTPOptions struct {
 	BaseContext context.Context
 	// ConnContext makes the parent of the contexts of a connection's requests from BaseContext, before its first request. c tells
 	// the two addresses. Everything else on it fails, because the connection belongs to its loop. Calls for several connections
-	// overlap. With OnLoop it must not block.
+	// overlap. With OnLoop it must not block. Where routes lead the requests of one connection to several handlers that have such a function,
+	// it is called again each time another one of them is next.
 	ConnContext func(ctx context.Context, c net.Conn) context.Context
 	// ErrorLog gets the panics of handlers, in the words of net/http, in place of Config.Logger. It is the ErrorLog of the
 	// http.Server in the contexts. nil: both go to the Logger.

@@ -83,7 +83,8 @@ type Conn interface {
 	Reset()
 	// Detach takes the connection off the loop, for goroutines. Reads of the net.Conn return the unread bytes first, and what is
 	// held is sent before anything that is written to it. There is no further call of the Stream. The error is net.ErrClosed
-	// after Close or if the connection is broken, or that of the system; then nothing has changed.
+	// after Close, if the connection is broken, or if the FIN of CloseWrite still waits for what is held; or it is that of the system, or says
+	// that the connection is a stream of HTTP/2, which cannot leave its loop. Then nothing has changed.
 	Detach() (net.Conn, error)
 
 	// Addrs returns the two ends of a TCP connection. They are not valid on a Unix socket.

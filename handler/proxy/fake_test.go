@@ -98,6 +98,7 @@ type fakeConn struct {
 	full          bool
 	broken        bool // it takes nothing, which the next write finds out
 	unquiet       bool // there is an event that Data was not told of
+	held          int  // bytes that the target has not taken
 }
 
 func (c *fakeConn) Unread() []byte { return c.in }
@@ -120,7 +121,7 @@ func (c *fakeConn) Writev(a, b []byte) {
 	c.out.Write(b)
 }
 func (c *fakeConn) Quiet() bool                  { return !c.unquiet }
-func (c *fakeConn) Held() int                    { return 0 }
+func (c *fakeConn) Held() int                    { return c.held }
 func (c *fakeConn) Full() bool                   { return c.full }
 func (c *fakeConn) Pause()                       {}
 func (c *fakeConn) Resume()                      {}

@@ -204,7 +204,7 @@ func (k *link) abandonBy(e *exchange) {
 	if k.state == linkOver {
 		return
 	}
-	if !e.drainable() {
+	if !e.drainable() || k.conn.Held() > 0 {
 		k.reset()
 		return
 	}

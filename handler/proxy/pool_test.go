@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"moonbridge/handler/backend"
 	"moonbridge/handler/proxyproto"
 	"moonbridge/handler/upstream"
 
@@ -454,4 +455,19 @@ func TestUnusedGivesPlaceToEngine(t *testing.T) {
 	clients[0].send("GET /other HTTP/1.1\r\nHost: x\r\n\r\n")
 	clients[0].reply("GET").want(t, 200, "b")
 	until(t, "an unused one is given up", func() bool { return a.open() == kept-1 })
+}
+
+// Row: a response before the target has all of the request. Its connection is not kept: the next request would wait behind the rest, which the
+// target may never read.
+func TestAnsweredWithoutReading(t *testing.T) {
+	for _, held := range []int{0, 3} {
+		r := newFakeRig(t, Config{})
+		x, c := r.start("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n", math.MaxInt, "hello", false)
+		c.held = held
+		c.gives("HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n", false)
+		if !x.over || x.end != backend.EndKeep || c.reset != (held > 0) {
+			t.Errorf("%d bytes are left of the request: the client's exchange is over: %v, the target's connection reset: %v", held, x.over, c.reset)
+		}
+		r.checkOver()
+	}
 }

@@ -286,8 +286,8 @@ func (e *exchange) complete() {
 		e.link, k.exchange = nil, nil
 		switch {
 		case k.state == linkOver:
-		case e.more:
-			k.reset() // the target must not take what it has of the request for all
+		case e.more, k.conn.Held() > 0:
+			k.reset() // the target must not take what it has of the request for all, and the next request is not to wait behind the rest
 		case e.keeps:
 			k.pool.keepOrClose(k)
 		default:

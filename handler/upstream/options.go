@@ -50,9 +50,9 @@ type Passive struct {
 	Out    time.Duration // default 10 s
 	OutMax time.Duration // default 60 s
 	// Panic is the part of the targets that has to be up. If fewer are, the backups that are up are used too. If none is,
-	// all targets count as up, also those that fail their checks: the rest would not bear the load of all, and what looks like the failure of most targets is more
-	// likely one of the network. A request that has failed on all that are up gets the backups, and then the rest, too.
-	// Default 0.5; negative: never, except that the last target is not left out.
+	// all targets count as up, also those that fail their checks: the rest would not bear the load of all, and what looks like
+	// the failure of most targets is more likely one of the network. A request that has failed on all that are up gets the
+	// backups, and then the rest, too. Default 0.5; negative: all targets count as up only when none is.
 	Panic float64
 }
 

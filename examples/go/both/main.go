@@ -1,9 +1,16 @@
 // Command both serves Lua and Go at one address. A Go handler, which runs on the engine's event loops, answers paths below /go/; the
 // worker processes of a Lua script answer all others. It needs cgo and LuaJIT's headers, which `make deps` installs.
 //
-// What happens: pool.Start starts this program a second time (see the import of worker). That process loads the script. When the script calls
-// listen, the function open in this process opens the address. Then that process forks the workers. Here, the engine passes requests
-// for paths below /go/ to the function now, and all others to the workers.
+// What happens:
+//
+//  1. pool.Start starts this binary again, as the fork server (which an environment variable says). There the import of package worker takes
+//     over before main is reached.
+//  2. The fork server loads the script. For each listen{} in it, pool.Start calls the function open below, which opens the address that the
+//     script names.
+//  3. The fork server forks the workers, which run the script's handlers.
+//  4. The engine accepts connections in this process. Requests for paths below /go/ get to the function now, all others to the workers.
+//
+// To try it (this script names port 8080):
 //
 //	go run ./examples/go/both examples/hello.lua    # then: curl http://127.0.0.1:8080/ http://127.0.0.1:8080/go/time
 package main
@@ -13,7 +20,6 @@ import (
 	"errors"
 	"fmt"
 	"log"
-	"log/slog"
 	"os"
 	"os/signal"
 	"strings"
@@ -22,12 +28,11 @@ import (
 
 	"moonbridge/engine"
 	"moonbridge/handler"
-	"moonbridge/handler/logging"
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/limits"
 	"moonbridge/handler/pool/listen"
 	"moonbridge/handler/route"
-	_ "moonbridge/handler/worker" // needed: this program is started a second time, as the process that forks the workers. main is not called there
+	_ "moonbridge/handler/worker" // step 1: makes the second process the fork server
 )
 
 // now answers /go/time. It runs on an event loop (see example hello), so it must not block. Path is as the client has sent it, without its
@@ -50,21 +55,17 @@ func main() {
 	}
 }
 
-// run serves until a signal arrives. The script must call listen once, with one HTTP listener. Options for workers, such as max_fork, and limits
-// are honoured. Options for the server, such as tls and static, are refused.
+// run serves until a signal arrives. The script's options for workers, such as max_fork, and limits are honoured; those for the server, such as
+// tls and static, are refused.
 func run(script string, args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// Loops log, and must not wait for a slow reader of the log: lines that do not fit into the queue are lost.
-	logs := logging.NewQueue(os.Stderr, logging.Options{})
-	defer logs.Close(time.Second)
-	logger := slog.New(slog.NewTextHandler(logs, nil))
-	e, err := engine.New(engine.Options{Logger: logger})
+	e, err := engine.New(engine.Options{}) // it logs on the loops, which wait if stderr is slow. Example proxy puts a queue before it
 	if err != nil {
 		return err
 	}
 	var ln *engine.Listener
-	// pool.Start calls open, on this goroutine, for each listen call of the script. n is the number of calls that have succeeded before.
+	// pool.Start calls open on this goroutine. n is 0 for the first listen call.
 	open := func(n int, spec *listen.Spec) (err error) {
 		if n > 0 || len(spec.Listeners) != 1 || spec.Listeners[0].HTTP == nil {
 			return errors.New("both: the script must have exactly one listener, for HTTP")
@@ -76,16 +77,15 @@ func run(script string, args []string) error {
 		ln, err = e.Open(l.Network(), l.Address(), engine.OpenOptions{Mode: l.Mode})
 		return err
 	}
-	// ctx ends the loading of the script, but not the workers: Stop and Kill do that.
-	host, err := pool.Start(ctx, pool.Config{Script: script, Args: args, Loops: e.Loops(), Listen: open, Logger: logger})
+	// A signal while the script is loaded ends the loading. Afterwards ctx means nothing to host: Stop and Kill end it.
+	host, err := pool.Start(ctx, pool.Config{Script: script, Args: args, Loops: e.Loops(), Listen: open})
 	if err != nil {
 		return err
 	}
-	defer host.Kill() // does nothing after Stop
-	// There is a pool for each listen call that has succeeded. If none has, Start fails. So there is one, and ln is set.
+	defer host.Kill() // for the returns with an error below: after Stop it does nothing
+	// Start fails if no listen call has succeeded, and open allows one only: so there is one pool, and ln is set.
 	lua := host.Pools()[0]
-	golang := handler.Config{Logger: logger}.OnLoop(handler.Func(now)) // a panic of now is logged
-	b, err := route.New([]route.Rule{{Path: "/go/", To: golang}}, lua)
+	b, err := route.New([]route.Rule{{Path: "/go/", To: handler.OnLoop(handler.Func(now))}}, lua)
 	if err != nil {
 		return err
 	}
@@ -99,8 +99,6 @@ func run(script string, args []string) error {
 	stop() // from here on, a second signal ends the program at once, and the workers with it
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	// The order matters: connections end while there are workers to answer them, then the workers end, then the loops.
-	host.Drain(grace) // workers end connections that they keep without the engine. It returns at once
-	e.Drain(grace)    // waits for all other connections. If time runs out, Shutdown returns the same error
-	return errors.Join(host.Stop(grace), e.Shutdown(grace))
+	e.Drain(grace)                                          // connections end, while there are workers to answer them. Its error is also that of Shutdown
+	return errors.Join(host.Stop(grace), e.Shutdown(grace)) // then the workers, and then the loops
 }

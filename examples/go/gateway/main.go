@@ -1,6 +1,6 @@
-// Command gateway sits in front of an API. It limits how many requests each client (IPv4 address, or /64 of IPv6) may make (429), and
-// balances the others among its targets, the servers of the API. Health checks say which of them get requests (GET /health, see -health, must
-// have a status from 200 to 399). While no target passes them, the circuit is open: new requests are refused (503).
+// Command gateway sits in front of an API. Each client (an IPv4 address, or a /64 of IPv6) may make 10 requests per second (-rate), or 20 at
+// once after a pause (-burst). Those above that get 429. The others are balanced among the targets, which are the servers of the API. A target is healthy if GET /health has a
+// status from 200 to 399. While no target is healthy, the circuit is open: new requests get 503.
 //
 //	go run ./examples/go/gateway -targets 127.0.0.1:9001,127.0.0.1:9002    # then: curl -i http://127.0.0.1:8081/
 package main
@@ -38,17 +38,18 @@ func (g *gateway) to(q *proxy.Request) *upstream.Set {
 	return g.set
 }
 
-// watch opens and closes the circuit. The checks go on while it is open. They begin with the first request; until then, all
-// targets are healthy.
+// watch opens and closes the circuit. Without it, a Set of which no target is healthy would send requests to all of them. The
+// checks go on while the circuit is open. They begin with the first request; until then, all targets are healthy.
 func (g *gateway) watch() {
 	for range time.Tick(100 * time.Millisecond) {
 		healthy := 0
 		for _, s := range g.set.Status() {
-			if s.Up {
+			if s.Up { // by its checks
 				healthy++
 			}
 		}
-		if none := healthy == 0; g.open.Swap(none) != none { // it has changed
+		open := healthy == 0
+		if g.open.Swap(open) != open { // it has changed
 			log.Printf("healthy targets: %d", healthy)
 		}
 	}
@@ -69,8 +70,8 @@ func main() {
 	set, err := upstream.New(upstream.Options{
 		// The first check of a target decides at once. Later, one success makes it healthy, two failures in a row make it unhealthy.
 		Active: &upstream.Active{Path: *health, Every: time.Second, Rise: 1, Fall: 2},
-		// Fails -1: failed requests do not make a target unhealthy, only checks do. Panic -1: unhealthy targets get no requests as long as one is
-		// healthy. (By default all get requests when fewer than half are healthy.) When none is, they do until watch notices it, within 100 ms.
+		// Fails -1: failed requests do not count, only the checks do. Panic -1: unhealthy targets get no requests while any is healthy. (By
+		// default all do when fewer than half are healthy.) Until watch has seen that none is left, all get requests.
 		Passive: upstream.Passive{Fails: -1, Panic: -1},
 	}, list...)
 	check(err)
@@ -78,7 +79,7 @@ func main() {
 	check(err)
 	g := &gateway{set: set}
 	go g.watch()
-	e, err := engine.New(engine.Options{}) // engine and proxy log to slog.Default, on the loops. Example proxy has a queue for that
+	e, err := engine.New(engine.Options{}) // it logs on the loops, which wait if stderr is slow. Example proxy puts a queue before it
 	check(err)
 	ln, err := e.Open("tcp", *address, engine.OpenOptions{})
 	check(err)

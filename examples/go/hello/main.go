@@ -1,5 +1,5 @@
 // Command hello serves two Go handlers with Moonbridge's engine: one that runs on the event loops because it never
-// blocks, and one that may block and therefore runs on goroutines.
+// blocks, and one that may block.
 //
 //	go run ./examples/go/hello            # then: curl -i http://127.0.0.1:8081/
 //	                                      #       curl -iN http://127.0.0.1:8082/
@@ -30,12 +30,13 @@ func hello(w *handler.Response, r *handler.Request) {
 	w.WriteString("Hello, world!\n")
 }
 
-// slow blocks for a while, and answers in parts. The engine sees to it that other connections do not wait long for it. Path has
-// no leading slash. Errors of w need no check here: only that the peer is gone can happen, and Context says that too.
+// slow blocks for a while, and answers in parts. The engine may call it on the goroutine of a loop. If it takes long,
+// another goroutine takes over the loop: other connections wait for a few milliseconds at most. Errors of w need no check here: the only one that
+// can happen is that the peer is gone, and then Context ends, too.
 func slow(w *handler.Response, r *handler.Request) {
 	w.Set("Content-Type", "text/plain")
 	for i := range 3 {
-		fmt.Fprintf(w, "%d: %s /%s\n", i, r.Method(), r.Path())
+		fmt.Fprintf(w, "%d: %s /%s\n", i, r.Method(), r.Path()) // Path has no leading slash
 		w.Flush()
 		select {
 		case <-time.After(300 * time.Millisecond):
@@ -47,7 +48,7 @@ func slow(w *handler.Response, r *handler.Request) {
 
 func main() {
 	fast := flag.String("fast", "127.0.0.1:8081", "address of the handler on the loops")
-	blocking := flag.String("blocking", "127.0.0.1:8082", "address of the handler on goroutines")
+	blocking := flag.String("blocking", "127.0.0.1:8082", "address of the handler that may block")
 	flag.Parse()
 
 	e, err := engine.New(engine.Options{})
@@ -66,8 +67,8 @@ func main() {
 		log.Printf("%s: http://%s/", where, ln.Addr())
 	}
 	serve("on the loops", *fast, handler.OnLoop(handler.Func(hello)))
-	// At most 100 requests at a time. Up to 1024 others wait, for at most 10 s each; the rest get 503.
-	serve("on goroutines", *blocking, handler.Blocking(handler.Func(slow), 100))
+	// At most 100 requests at a time. Up to 1024 others wait. Those that have waited for 10 s, and those that find the queue full, get 503.
+	serve("may block", *blocking, handler.Blocking(handler.Func(slow), 100))
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -1,8 +1,8 @@
 // Command memcached is a cache that speaks a part of memcached's text protocol (get, set, delete, version). It runs on the engine's
 // event loops: an idle connection has no goroutine and no buffer. It is not for production: values stay until they are deleted, so clients can
-// fill the memory, and any other command ends its connection.
+// fill the memory, and any other command ends the connection.
 //
-//	go run ./examples/go/memcached    # then: memcping --servers=127.0.0.1:11211 (no output: it works)
+//	go run ./examples/go/memcached    # then: printf 'set a 0 0 2\r\nhi\r\nget a\r\n' | nc -N 127.0.0.1 11211
 package main
 
 import (
@@ -32,11 +32,9 @@ func (m *cache) Open(backend.Conn) backend.Stream { return session{m} }
 // the connection.
 type session struct{ cache *cache }
 
-// Data is called when bytes have arrived, or the client sends no more (Ended). It carries out the complete commands among the bytes that have
-// arrived (Unread), and discards them. An incomplete one stays until the next call.
-//
-// Write never blocks: what the client does not take is kept. When too much is kept, Full is true. Then Data stops, and the engine calls Room
-// when the client has read enough. Full is also true after Close.
+// Data is called when bytes have arrived, or the client has finished sending (Ended). Unread is everything that was not discarded yet.
+// Write never blocks: the engine keeps a copy of what the client does not take. When that is too much, or after Close, Full is true, and this
+// loop ends. The engine calls Room when the client has read enough.
 func (s session) Data(c backend.Conn) {
 	for !c.Full() {
 		n := s.command(c, c.Unread())
@@ -45,26 +43,27 @@ func (s session) Data(c backend.Conn) {
 		}
 		c.Discard(n)
 	}
-	if c.Ended() && !c.Full() {
-		c.Close() // after what is still held was sent: the client sends no more
+	if c.Ended() && !c.Full() { // no complete command is left, and the client sends no more
+		c.Close() // after what is still kept was sent
 	}
 }
 
 func (s session) Room(c backend.Conn)        { s.Data(c) }
 func (s session) Closed(backend.Conn, error) {}
 
-// command carries out the command that input begins with, and returns its length, or 0 as long as it is not complete. To add a command,
-// add a case.
+// command carries out the command that input begins with, and returns its length. 0: it is incomplete, and Data is called again when there is
+// more; or fail has closed the connection. To add a command, add a case.
 func (s session) command(c backend.Conn, input []byte) int {
-	n := bytes.IndexByte(input, '\n') + 1 // bytes of the line; 0: its end has not arrived
-	if n > lineMax || n == 0 && len(input) >= lineMax {
+	line, _, complete := bytes.Cut(input[:min(len(input), lineMax)], []byte("\n"))
+	if !complete && len(input) >= lineMax {
 		return fail(c, "CLIENT_ERROR line too long")
 	}
-	if n == 0 {
+	if !complete {
 		return 0
 	}
-	name, rest, _ := strings.Cut(strings.TrimRight(string(input[:n]), "\r\n"), " ")
-	args := strings.FieldsFunc(rest, func(r rune) bool { return r == ' ' }) // strings.Fields takes other characters for blanks, too
+	n := len(line) + len("\n")
+	name, rest, _ := strings.Cut(strings.TrimRight(string(line), "\r"), " ")
+	args := strings.FieldsFunc(rest, func(r rune) bool { return r == ' ' }) // strings.Fields would split keys at other blanks, too
 	switch {
 	case name == "get" && len(args) > 0 && len(args) <= keysMax:
 		for _, key := range args {
@@ -86,6 +85,7 @@ func (s session) command(c backend.Conn, input []byte) int {
 		if string(input[end-2:end]) != "\r\n" {
 			return fail(c, "CLIENT_ERROR bad data chunk")
 		}
+		// input[n:end] is the value with the CR LF after it.
 		s.cache.replies.Store(args[0], fmt.Appendf(nil, "VALUE %s %d %d\r\n%s", args[0], flags, length, input[n:end]))
 		n = end
 		reply(c, args[4:], "STORED")
@@ -111,7 +111,7 @@ func reply(c backend.Conn, options []string, text string) {
 	}
 }
 
-// fail answers, and ends the connection: a value that follows a bad command would be read as commands. It returns 0, for command.
+// fail answers, and ends the connection: a value that follows a bad command would be read as commands.
 func fail(c backend.Conn, text string) int {
 	reply(c, nil, text)
 	c.Close()

@@ -1,8 +1,8 @@
 // Command proxy is a reverse proxy. Requests for paths below /api/ go to one service, and all others to another one. It sets the field
-// X-Gateway in requests, and removes the field Server from responses. Services speak HTTP/1.1, here without TLS.
+// X-Gateway in requests (package proxy also sets X-Forwarded-For and the like), and removes the field Server from responses. Services speak HTTP/1.1, here without TLS.
 //
-// If a server of a service cannot be connected to, another one is tried. If it fails later, only requests with an idempotent method are sent
-// to another one.
+// If a server of a service cannot be connected to, another one is tried. If it fails after that, only requests with an idempotent method are
+// sent again, once.
 //
 //	go run ./examples/go/proxy -api 127.0.0.1:9001,127.0.0.1:9002 -web 127.0.0.1:9000    # then: curl http://127.0.0.1:8081/
 package main
@@ -25,7 +25,7 @@ import (
 )
 
 // services are what requests go to. An upstream.Set is the list of servers (targets) of one service. For another service, add a field here, a
-// line in to, and a flag.
+// case in the method to, and a flag.
 type services struct{ api, web *upstream.Set }
 
 // to chooses the service of a request. Like edit, answer and failed, it runs on the engine's event loops (see example hello), several at a
@@ -50,13 +50,13 @@ func answer(_ *proxy.Request, p *proxy.Response) error { return p.Drop("Server")
 // failed is called if there is no complete response, but not if the client has gone. It returns the status for the client, if
 // no part of a response was sent; 0 is the one that fits the error, such as 502, 503 or 504.
 func failed(q *proxy.Request, err error) int {
-	// The request line as the service was to get it, at most 200 bytes of it, and the address that was tried last.
+	// The request line for the service, at most 200 bytes of it, and the address that was tried last.
 	log.Printf("%s to %s: %v", logging.Quoted(q.Line(), 200), q.Target(), err)
 	return 0
 }
 
 // service makes a Set of IP addresses with ports, separated by commas. Requests are balanced among them. A target that fails three times
-// within 10 s is left out for a while, as long as at least half of them are up. upstream.Options has this, time limits, health checks and TLS.
+// within 10 s is left out for a while. If fewer than half are up, all get requests. upstream.Options has this, time limits, health checks and TLS.
 func service(addresses string) (*upstream.Set, error) {
 	var targets []upstream.Target
 	for address := range strings.SplitSeq(addresses, ",") {
@@ -76,12 +76,12 @@ func main() {
 }
 
 func run(address, api, web string) (err error) {
-	// The loops log: failed does, and so do engine and proxy, through slog.Default, which uses log. They must not wait for a slow reader of
-	// the log, so lines wait in a queue, and those that do not fit are lost.
+	// failed, engine and proxy log on the loops, through package log. They must not wait for a slow reader of the log: lines go through a
+	// queue, and are lost when it is full.
 	logs := logging.NewQueue(os.Stderr, logging.Options{})
 	log.SetOutput(logs)
 	defer logs.Close(time.Second)
-	defer log.SetOutput(os.Stderr) // for what main logs: logs is closed then
+	defer log.SetOutput(os.Stderr) // runs before Close, so main can still log an error
 	s := new(services)
 	if s.api, err = service(api); err != nil {
 		return err

@@ -3,7 +3,7 @@
 // Targets see the address of the proxy. With -out 1 or 2, each connection to a target begins with a header of that version of the PROXY
 // protocol, which has the client's address. The target must expect it.
 //
-// With -in, each connection of a client must begin with such a header, too. Use it only behind another proxy: whoever can connect can claim
+// With -in, each connection of a client must begin with such a header. Use it only behind another proxy: whoever can connect can claim
 // any address.
 //
 //	go run ./examples/go/tcpproxy -targets 127.0.0.1:9001,127.0.0.1:9002    # listens at 127.0.0.1:8081
@@ -47,13 +47,13 @@ func run(address, targets string, in bool, out int) error {
 	logs := logging.NewQueue(os.Stderr, logging.Options{})
 	log.SetOutput(logs)
 	defer logs.Close(time.Second)
-	defer log.SetOutput(os.Stderr) // for what main logs: logs is closed then
+	defer log.SetOutput(os.Stderr) // runs before Close, so main can still log an error
 	var list []upstream.Target
 	for target := range strings.SplitSeq(targets, ",") {
 		list = append(list, upstream.Target{Addr: strings.TrimSpace(target)})
 	}
 	// If a target refuses a connection, or does not accept it within a second, another one is tried, three in all (tcpproxy.Config.Tries).
-	// After three such failures within 10 s a target gets no connections for a while, as long as at least half of them are up.
+	// After three such failures within 10 s a target gets no connections for a while. If fewer than half are up, all get connections.
 	set, err := upstream.New(upstream.Options{Connect: time.Second}, list...)
 	if err != nil {
 		return err
@@ -61,7 +61,7 @@ func run(address, targets string, in bool, out int) error {
 	p := tcpproxy.New(tcpproxy.Config{
 		To:       tcpproxy.To(set), // always this set. A function of your own could choose one by the client's address
 		ProxyOut: out,
-		Sessions: 10000, // client connections at a time; others are reset. Each needs two descriptors (ulimit -n)
+		Sessions: 10000, // client connections at a time; others are reset. Each needs at least two descriptors (ulimit -n)
 		Ended:    ended,
 	})
 	e, err := engine.New(engine.Options{})
@@ -75,8 +75,8 @@ func run(address, targets string, in bool, out int) error {
 	if in {
 		ln.SetPreface(proxyproto.New(0)) // each connection must begin with the header. 0: within the default time, 5 seconds
 	}
-	// The engine bounds the connections of clients, and p those to targets. p.Bounds makes both the same. To change one, such as the idle time
-	// of 1 hour, set Bounds in tcpproxy.Config above.
+	// Bounds (sizes, and the idle time of 1 hour) hold for both sides: p applies them to targets, and the engine, which is given them here, to
+	// clients. To change them, set Bounds in tcpproxy.Config above.
 	if err := e.ServeProtocol(ln, p, engine.ProtocolOptions{Bounds: p.Bounds()}); err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func run(address, targets string, in bool, out int) error {
 // ended logs a session: a client's connection, with the one to its target. It runs on an event loop and must not block.
 func ended(s *tcpproxy.Ended) {
 	if s.Target == "" {
-		return // refused (the proxy logs these, at a bounded rate), or ended before a target has accepted it
+		return // refused (package tcpproxy logs these, at a bounded rate), or ended before a target has accepted it
 	}
 	how := "completed"
 	if s.Err != nil {

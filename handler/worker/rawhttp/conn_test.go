@@ -530,6 +530,17 @@ func TestIncomplete(t *testing.T) {
 	}
 }
 
+// An empty line is no part of a request (RFC 9112 §2.2).
+func TestEmptyLineAndEnd(t *testing.T) {
+	s := serveConn(t, noLimits, "", echo)
+	s.say("\r\n")
+	s.peer.(*net.UnixConn).CloseWrite()
+	if got := s.hearsAll(); got != "" {
+		t.Errorf("got %q", got)
+	}
+	s.ends(false)
+}
+
 // If a body breaks off while the handler runs, the handler may still answer. Then the connection ends.
 func TestBodyBreaksOff(t *testing.T) {
 	stalls := noLimits
@@ -597,6 +608,7 @@ func TestTimeouts(t *testing.T) {
 		want string // the start of what is heard
 	}{
 		{"idle", "", Limits{Idle: short}, ""},
+		{"idle after an empty line", "\r\n", Limits{Idle: short}, ""},
 		{"header", "GET", Limits{Header: short}, "HTTP/1.1 408 "},
 		{"small body", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nab", Limits{Stall: short}, "HTTP/1.1 408 "},
 		{"response", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nab", Limits{Response: short}, "HTTP/1.1 408 "},

@@ -1,6 +1,7 @@
 package rawhttp
 
 import (
+	"bytes"
 	"slices"
 	"time"
 
@@ -18,7 +19,7 @@ func (c *Conn) Next() bool {
 	deadline := after(c.cfg.Limits.Idle)
 	for begun, last := false, false; !c.broken; {
 		if c.input.Len() > 0 {
-			if !begun {
+			if !begun && len(bytes.TrimLeft(c.input.Unread(), "\r\n")) > 0 { // empty lines are no part of a request (RFC 9112 §2.2)
 				begun = true
 				c.unsettle()
 				deadline = after(c.cfg.Limits.Header)

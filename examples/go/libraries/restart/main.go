@@ -8,8 +8,8 @@
 // To try it:
 //
 //	cd examples/go/libraries && go build -o /tmp/restart ./restart && /tmp/restart    # then: curl http://127.0.0.1:8081/
-//	kill -USR2 PID                                 # PID is in the log. Now another process answers
-//	kill PID                                       # the new PID: it finishes its requests, and ends
+//	curl http://127.0.0.1:8081/slow & kill -USR2 PID    # PID is in the log. The old process completes it; the new one answers what comes now
+//	kill PID                                            # the new PID: it finishes its requests, and ends
 package main
 
 import (
@@ -53,7 +53,7 @@ func run(address string) error {
 	if err != nil {
 		return err
 	}
-	ln, err := e.Adopt(socket) // ln owns it: Shutdown closes it, but only in this process
+	ln, err := e.Adopt(socket) // ln owns it: Retire closes it, but only in this process
 	if err != nil {
 		return err
 	}
@@ -62,29 +62,17 @@ func run(address string) error {
 		return err
 	}
 	log.Printf("process %d: http://%s/", os.Getpid(), ln.Addr())
-	if err := upgrader.Ready(); err != nil {
+	if err := upgrader.Ready(); err != nil { // tells the old process, if there is one
 		return err
 	}
 
-	// Stop breaks off an Upgrade that is in progress when SIGTERM arrives. It does nothing after one: stop, below, has it called, too.
-	context.AfterFunc(ctx, upgrader.Stop)
-	for ctx.Err() == nil {
-		select {
-		case <-ctx.Done():
-			continue
-		case <-restarts:
-		}
-		err := upgrader.Upgrade() // returns nil when a child serves
-		if err == nil {
-			break
-		}
-		log.Print("restart: ", err) // this process goes on
-	}
+	context.AfterFunc(ctx, upgrader.Stop) // a signal to end breaks off an Upgrade in progress. After one, Stop does nothing
+	wait(ctx, restarts, upgrader)
 	stop() // from here on, SIGTERM or an interrupt ends the process at once
 	end, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	// Shutdown alone would close idle connections at once, and break off a request that is on its way. Retire gives them a second for it. If it
-	// returns an error, Shutdown returns the same one.
+	// Shutdown alone would close idle connections at once, although a request may just be arriving on one. Retire leaves them open for a
+	// second. Its error is also that of Shutdown.
 	e.Retire(end)
 	if err := e.Shutdown(end); err != nil {
 		return fmt.Errorf("connections were cut: %w", err)
@@ -92,7 +80,23 @@ func run(address string) error {
 	return nil
 }
 
-// whoAmI runs on a goroutine, and may block.
+// wait returns when this process is to end: ctx has ended, or a child serves.
+func wait(ctx context.Context, restarts <-chan os.Signal, upgrader *tableflip.Upgrader) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-restarts:
+			err := upgrader.Upgrade() // returns nil when a child serves
+			if err == nil {
+				return
+			}
+			log.Print("restart: ", err) // this process goes on
+		}
+	}
+}
+
+// whoAmI may block.
 func whoAmI(w *handler.Response, r *handler.Request) {
 	w.Set("Content-Type", "text/plain")
 	if string(r.Path()) == "slow" {

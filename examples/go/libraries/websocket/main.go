@@ -1,9 +1,11 @@
 // Command websocket sends back what it gets over WebSocket connections, on the event loops: an idle connection has no goroutine. It shows
-// how a third-party library becomes a backend.Protocol: gobwas/ws knows WebSocket, and works on bytes in memory. Read example memcached
-// first: Open, Data, Room and main are the same, so request and frame are what is new.
+// how a third-party library, gobwas/ws, which works on bytes in memory, becomes a backend.Protocol.
 //
-// Applications use Moonbridge's own package, handler/websocket. This program does not check that text is UTF-8, close codes, or Origin: any
-// web page may connect.
+// A connection begins with an HTTP request, which the method request answers. Then come frames: a header, and a payload that the client has
+// masked (XORed with a key that is in the header). The method frame answers each. Data and Room are as in example memcached.
+//
+// Applications use Moonbridge's own package, handler/websocket. This program checks neither UTF-8 nor close codes. It does not check Origin
+// either, so any web page may connect.
 //
 //	cd examples/go/libraries && go run ./websocket    # then, with Python's websockets: python3 -m websockets ws://127.0.0.1:8081/
 package main
@@ -35,10 +37,11 @@ func (echo) Open(c backend.Conn) backend.Stream {
 // the connection.
 type session struct {
 	upgraded bool     // the request was answered, so frames follow
-	state    ws.State // for ws.CheckHeader: whether the frame before was one of a message that goes on (StateFragmented)
+	state    ws.State // with StateFragmented after the first frame of a message, until the last one. ws.CheckHeader needs it
 }
 
-// Data, Room and Closed are as in example memcached. First request is called, and frame after it has answered.
+// Data is called when bytes have arrived, or the client has finished sending (Ended). When the client takes too little, or after Close, Full is
+// true, and this loop ends. The engine calls Room when the client has read enough.
 func (s *session) Data(c backend.Conn) {
 	for !c.Full() {
 		n := 0
@@ -53,28 +56,30 @@ func (s *session) Data(c backend.Conn) {
 		c.Discard(n)
 	}
 	if c.Ended() && !c.Full() {
-		c.Close() // after what is still held was sent: the client sends no more
+		c.Close() // after what is still kept was sent: the client sends no more
 	}
 }
 
 func (s *session) Room(c backend.Conn)        { s.Data(c) }
 func (s *session) Closed(backend.Conn, error) {}
 
-// request answers the request, and returns its length, or 0 as long as it is not complete.
+// request answers the request, and returns its length. 0: it is incomplete, or the connection was closed.
 func (s *session) request(c backend.Conn, input []byte) int {
-	head, _, complete := bytes.Cut(input, []byte("\r\n\r\n"))
-	n := len(head) + len("\r\n\r\n")
-	if !complete && len(input) < requestMax {
+	end := bytes.Index(input[:min(len(input), requestMax)], []byte("\r\n\r\n"))
+	if end < 0 {
+		if len(input) >= requestMax {
+			c.Close() // the request is too long
+		}
 		return 0
 	}
-	if !complete || n > requestMax {
-		c.Close() // it is too long
-		return 0
-	}
-	// rw stands in for the connection: Upgrade reads the whole request from it (its buffer has requestMax bytes), and writes the answer into it.
-	rw := bytes.NewBuffer(bytes.Clone(input[:n]))
-	_, err := ws.Upgrade(rw)
-	c.Write(rw.Bytes()) // if err is not nil, it says what is wrong
+	n := end + len("\r\n\r\n")
+	// In the place of the connection, Upgrade gets memory to read the request from, and to write the answer to.
+	var answer bytes.Buffer
+	_, err := ws.Upgrade(struct {
+		io.Reader
+		io.Writer
+	}{bytes.NewReader(input[:n]), &answer})
+	c.Write(answer.Bytes()) // with an error, usually a response that says why
 	if err != nil {
 		c.Close()
 		return 0
@@ -84,28 +89,29 @@ func (s *session) request(c backend.Conn, input []byte) int {
 	return n
 }
 
-// frame answers the frame that input begins with, data with the same data. It returns its length, or 0 as long as it is not complete.
+// frame answers the frame that input begins with: data with a copy, ping with pong, close with close. Its results are
+// those of request.
 func (s *session) frame(c backend.Conn, input []byte) int {
 	r := bytes.NewReader(input)
 	h, err := ws.ReadHeader(r)
-	head := len(input) - r.Len()
+	headLen := len(input) - r.Len()
 	switch {
 	case err == io.EOF, err == io.ErrUnexpectedEOF: // the header is not complete
 		return 0
-	case err != nil, ws.CheckHeader(h, s.state) != nil: // not masked, a reserved bit, or the wrong frame within a message, for example
-		return end(c, ws.StatusProtocolError)
-	case head != ws.HeaderSize(h): // the length of a frame must be written in the shortest form (RFC 6455 §5.2)
-		return end(c, ws.StatusProtocolError)
+	case err != nil, ws.CheckHeader(h, s.state) != nil: // for example not masked, or the wrong frame within a message
+		return closeWith(c, ws.StatusProtocolError)
+	case headLen != ws.HeaderSize(h): // the length of the payload is not written in its shortest form (RFC 6455 §5.2)
+		return closeWith(c, ws.StatusProtocolError)
 	case h.Length > payloadMax:
-		return end(c, ws.StatusMessageTooBig)
-	case len(input) < head+int(h.Length):
-		return 0
+		return closeWith(c, ws.StatusMessageTooBig)
+	case len(input) < headLen+int(h.Length):
+		return 0 // the payload has not arrived completely
 	case h.OpCode == ws.OpClose:
-		return end(c, ws.StatusNormalClosure)
+		return closeWith(c, ws.StatusNormalClosure)
 	}
-	n := head + int(h.Length)
+	n := headLen + int(h.Length)
 	// UnmaskFrame copies the payload, since input must not be changed, and removes the mask from the header.
-	f := ws.UnmaskFrame(ws.Frame{Header: h, Payload: input[head:n]})
+	f := ws.UnmaskFrame(ws.Frame{Header: h, Payload: input[headLen:n]})
 	switch {
 	case h.OpCode == ws.OpPong:
 		return n
@@ -120,8 +126,8 @@ func (s *session) frame(c backend.Conn, input []byte) int {
 	return n
 }
 
-// end sends a close frame, and ends the connection. There is nothing to discard.
-func end(c backend.Conn, why ws.StatusCode) int {
+// closeWith sends a close frame, and ends the connection.
+func closeWith(c backend.Conn, why ws.StatusCode) int {
 	c.Write(ws.MustCompileFrame(ws.NewCloseFrame(ws.NewCloseFrameBody(why, ""))))
 	c.Close()
 	return 0
