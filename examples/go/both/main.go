@@ -3,8 +3,8 @@
 //
 // What happens:
 //
-//  1. pool.Start starts this binary again, as the fork server (which an environment variable says). There the import of package worker takes
-//     over before main is reached.
+//  1. pool.Start starts this binary again, with an environment variable that makes it the fork server: there the import of package worker takes
+//     over, and main is never reached.
 //  2. The fork server loads the script. For each listen{} in it, pool.Start calls the function open below, which opens the address that the
 //     script names.
 //  3. The fork server forks the workers, which run the script's handlers.
@@ -20,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"log/slog"
 	"os"
 	"os/signal"
 	"strings"
@@ -60,12 +61,12 @@ func main() {
 func run(script string, args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	e, err := engine.New(engine.Options{}) // it logs on the loops, which wait if stderr is slow. Example proxy puts a queue before it
+	e, err := engine.New(engine.Options{}) // its loops log, and wait if stderr is slow. Example proxy puts a queue before it
 	if err != nil {
 		return err
 	}
 	var ln *engine.Listener
-	// pool.Start calls open on this goroutine. n is 0 for the first listen call.
+	// pool.Start calls open on this goroutine. n is 0 for the first listen call. A call may name several addresses (spec.Listeners).
 	open := func(n int, spec *listen.Spec) (err error) {
 		if n > 0 || len(spec.Listeners) != 1 || spec.Listeners[0].HTTP == nil {
 			return errors.New("both: the script must have exactly one listener, for HTTP")
@@ -78,7 +79,7 @@ func run(script string, args []string) error {
 		return err
 	}
 	// A signal while the script is loaded ends the loading. Afterwards ctx means nothing to host: Stop and Kill end it.
-	host, err := pool.Start(ctx, pool.Config{Script: script, Args: args, Loops: e.Loops(), Listen: open})
+	host, err := pool.Start(ctx, pool.Config{Script: script, Args: args, Loops: e.Loops(), Listen: open, Logger: slog.Default()})
 	if err != nil {
 		return err
 	}
@@ -99,6 +100,7 @@ func run(script string, args []string) error {
 	stop() // from here on, a second signal ends the program at once, and the workers with it
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	e.Drain(grace)                                          // connections end, while there are workers to answer them. Its error is also that of Shutdown
-	return errors.Join(host.Stop(grace), e.Shutdown(grace)) // then the workers, and then the loops
+	e.Drain(grace)                                 // connections end, while there are workers to answer them. Shutdown returns its error again
+	stopped := host.Stop(grace)                    // then the workers
+	return errors.Join(stopped, e.Shutdown(grace)) // and then the loops
 }

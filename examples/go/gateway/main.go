@@ -50,7 +50,7 @@ func (g *gateway) watch() {
 		}
 		open := healthy == 0
 		if g.open.Swap(open) != open { // it has changed
-			log.Printf("healthy targets: %d", healthy)
+			log.Printf("circuit open: %t, healthy targets: %d", open, healthy)
 		}
 	}
 }
@@ -70,8 +70,8 @@ func main() {
 	set, err := upstream.New(upstream.Options{
 		// The first check of a target decides at once. Later, one success makes it healthy, two failures in a row make it unhealthy.
 		Active: &upstream.Active{Path: *health, Every: time.Second, Rise: 1, Fall: 2},
-		// Fails -1: failed requests do not count, only the checks do. Panic -1: unhealthy targets get no requests while any is healthy. (By
-		// default all do when fewer than half are healthy.) Until watch has seen that none is left, all get requests.
+		// Only the checks decide about health. Fails -1 switches off the counting of failed requests, and Panic -1 the rule that all targets get
+		// requests when fewer than half are healthy. When none is healthy, all do: watch prevents that, up to 100 ms late.
 		Passive: upstream.Passive{Fails: -1, Panic: -1},
 	}, list...)
 	check(err)

@@ -21,10 +21,10 @@ import (
 )
 
 const lineMax, valueMax = 2048, 256 << 10 // bytes of the line that a command begins with, and of a value
-const keysMax = 16                        // keys of one get: its whole answer waits in memory for a slow client
+const keysMax = 16                        // keys of one get; more are an error. It bounds what waits in memory for a slow client
 
 // cache is a backend.Protocol: the engine calls Open for each connection, and then the methods of its session.
-type cache struct{ replies sync.Map } // for each key what get sends: "VALUE key flags length", and the value. All loops share it
+type cache struct{ replies sync.Map } // for each key what get sends: "VALUE key flags length", the value, and CR LF after each. All loops share it
 
 func (m *cache) Open(backend.Conn) backend.Stream { return session{m} }
 
@@ -51,15 +51,15 @@ func (s session) Data(c backend.Conn) {
 func (s session) Room(c backend.Conn)        { s.Data(c) }
 func (s session) Closed(backend.Conn, error) {}
 
-// command carries out the command that input begins with, and returns its length. 0: it is incomplete, and Data is called again when there is
-// more; or fail has closed the connection. To add a command, add a case.
+// command carries out the command that input begins with, and returns its length. It returns 0 if there is nothing to discard: the command is
+// incomplete (Data is called again when there is more), or fail has closed the connection. To add a command, add a case.
 func (s session) command(c backend.Conn, input []byte) int {
 	line, _, complete := bytes.Cut(input[:min(len(input), lineMax)], []byte("\n"))
-	if !complete && len(input) >= lineMax {
+	switch {
+	case !complete && len(input) < lineMax:
+		return 0 // the line has not arrived completely
+	case !complete:
 		return fail(c, "CLIENT_ERROR line too long")
-	}
-	if !complete {
-		return 0
 	}
 	n := len(line) + len("\n")
 	name, rest, _ := strings.Cut(strings.TrimRight(string(line), "\r"), " ")
@@ -67,8 +67,8 @@ func (s session) command(c backend.Conn, input []byte) int {
 	switch {
 	case name == "get" && len(args) > 0 && len(args) <= keysMax:
 		for _, key := range args {
-			if text, found := s.cache.replies.Load(key); found {
-				c.Write(text.([]byte))
+			if stored, found := s.cache.replies.Load(key); found {
+				c.Write(stored.([]byte))
 			}
 		}
 		reply(c, nil, "END")

@@ -44,7 +44,7 @@ func edit(q *proxy.Request) {
 	q.Set("X-Gateway", "the example") // in place of what the client has sent. An error would mean that the name is not allowed
 }
 
-// answer changes the response that the client gets. If it returned an error, the client would get 502 instead.
+// answer changes the response that the client gets. With an error other than proxy.ErrRetry, the client would get 502 instead.
 func answer(_ *proxy.Request, p *proxy.Response) error { return p.Drop("Server") }
 
 // failed is called if there is no complete response, but not if the client has gone. It returns the status for the client, if

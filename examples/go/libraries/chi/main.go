@@ -46,7 +46,7 @@ func (n *notes) routes() http.Handler {
 
 func (n *notes) list(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(n.all()) // all has unlocked mu: Encode may wait for a slow client
+	json.NewEncoder(w).Encode(n.all()) // all has unlocked mu: with other servers, Encode may wait for a slow client
 }
 
 func (n *notes) add(w http.ResponseWriter, r *http.Request) {
@@ -104,9 +104,9 @@ func main() {
 	h := handler.Blocking(handler.HTTP(new(notes).routes()), 100)
 	check(e.Serve(ln, h, 0, engine.Limits{ // 0 becomes Request.Listener, which is not used here
 		// Slow clients do not occupy handlers:
-		BufferBody:  64 << 10, // a body arrives completely before the handler is called
+		BufferBody:  64 << 10, // a body of up to this size arrives completely before the handler is called
 		BodyBytes:   64 << 10, // the engine refuses a larger one (add refuses more than 16 KiB itself)
-		SpoolOutput: 16 << 20, // what the client does not take waits in a file
+		SpoolOutput: 16 << 20, // so much of what the client does not take waits in a file
 	}))
 	log.Printf("http://%s/", ln.Addr())
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -53,7 +53,7 @@ func run(address string) error {
 	if err != nil {
 		return err
 	}
-	ln, err := e.Adopt(socket) // ln owns it: Retire closes it, but only in this process
+	ln, err := e.Adopt(socket) // ln owns it: Retire closes it. The child has a descriptor of its own
 	if err != nil {
 		return err
 	}
@@ -66,13 +66,13 @@ func run(address string) error {
 		return err
 	}
 
-	context.AfterFunc(ctx, upgrader.Stop) // a signal to end breaks off an Upgrade in progress. After one, Stop does nothing
+	context.AfterFunc(ctx, upgrader.Stop) // a signal to end breaks off an Upgrade in progress. stop, below, ends ctx, too, but after an Upgrade Stop does nothing
 	wait(ctx, restarts, upgrader)
 	stop() // from here on, SIGTERM or an interrupt ends the process at once
 	end, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	// Shutdown alone would close idle connections at once, although a request may just be arriving on one. Retire leaves them open for a
-	// second. Its error is also that of Shutdown.
+	// second. Shutdown returns its error again.
 	e.Retire(end)
 	if err := e.Shutdown(end); err != nil {
 		return fmt.Errorf("connections were cut: %w", err)

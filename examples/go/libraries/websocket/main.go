@@ -2,7 +2,7 @@
 // how a third-party library, gobwas/ws, which works on bytes in memory, becomes a backend.Protocol.
 //
 // A connection begins with an HTTP request, which the method request answers. Then come frames: a header, and a payload that the client has
-// masked (XORed with a key that is in the header). The method frame answers each. Data and Room are as in example memcached.
+// masked (XORed with a key that is in the header). The method frame answers each.
 //
 // Applications use Moonbridge's own package, handler/websocket. This program checks neither UTF-8 nor close codes. It does not check Origin
 // either, so any web page may connect.
@@ -37,11 +37,12 @@ func (echo) Open(c backend.Conn) backend.Stream {
 // the connection.
 type session struct {
 	upgraded bool     // the request was answered, so frames follow
-	state    ws.State // with StateFragmented after the first frame of a message, until the last one. ws.CheckHeader needs it
+	state    ws.State // for ws.CheckHeader: this is the server; and StateFragmented while more frames of a message have to come
 }
 
-// Data is called when bytes have arrived, or the client has finished sending (Ended). When the client takes too little, or after Close, Full is
-// true, and this loop ends. The engine calls Room when the client has read enough.
+// Data is called when bytes have arrived, or the client has finished sending (Ended). Unread is everything that was not discarded yet.
+// Write never blocks: the engine keeps a copy of what the client does not take. When that is too much, or after Close, Full is true, and this
+// loop ends. The engine calls Room when the client has read enough.
 func (s *session) Data(c backend.Conn) {
 	for !c.Full() {
 		n := 0
@@ -55,8 +56,8 @@ func (s *session) Data(c backend.Conn) {
 		}
 		c.Discard(n)
 	}
-	if c.Ended() && !c.Full() {
-		c.Close() // after what is still kept was sent: the client sends no more
+	if c.Ended() && !c.Full() { // nothing complete is left, and the client sends no more
+		c.Close() // after what is still kept was sent
 	}
 }
 
@@ -89,8 +90,8 @@ func (s *session) request(c backend.Conn, input []byte) int {
 	return n
 }
 
-// frame answers the frame that input begins with: data with a copy, ping with pong, close with close. Its results are
-// those of request.
+// frame answers the frame that input begins with: data with a copy (each frame of a message by itself), ping with pong, close with
+// close. It returns the length of the frame, or 0 as request does.
 func (s *session) frame(c backend.Conn, input []byte) int {
 	r := bytes.NewReader(input)
 	h, err := ws.ReadHeader(r)
@@ -118,9 +119,9 @@ func (s *session) frame(c backend.Conn, input []byte) int {
 	case h.OpCode == ws.OpPing:
 		f.Header.OpCode = ws.OpPong
 	case h.Fin: // the last or only frame of a message: f.Payload has data
-		s.state = ws.StateServerSide
+		s.state = s.state.Clear(ws.StateFragmented)
 	default: // f.Payload has data, and more frames of this message follow
-		s.state = ws.StateServerSide | ws.StateFragmented
+		s.state = s.state.Set(ws.StateFragmented)
 	}
 	c.Write(ws.MustCompileFrame(f))
 	return n
