@@ -22,7 +22,9 @@ func (s *server) beginStop(sig syscall.Signal) {
 	s.admin.stops()
 	s.notify(s.manager.stopping())
 	s.endReload()
-	s.upgrading.end(sig)
+	if s.upgrading.end(sig) {
+		s.upgraded(nil) // from now on the sockets and the pid file are those of the new process, which may take longer to end
+	}
 }
 
 // stop ends the server gracefully, or at once after a second signal. drain ends the connections.

@@ -68,14 +68,15 @@ func (u *upgrade) over() <-chan error {
 
 // end aborts an upgrade in progress, before the server ends because of the signal sig. The new process gets that signal, too: if
 // it serves already, which this process has not noticed yet, it completes its requests if this one does.
-func (u *upgrade) end(sig os.Signal) {
+func (u *upgrade) end(sig os.Signal) (serves bool) {
 	if u == nil {
-		return
+		return false
 	}
 	kill := u.stop(sig)
-	if serves := <-u.done == nil; serves {
+	if serves = <-u.done == nil; serves {
 		kill.Stop()
 	}
+	return serves
 }
 
 // stop ends the new process. It gets quitGrace to end its own child processes, unless the timer is stopped.

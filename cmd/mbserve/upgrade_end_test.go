@@ -2,11 +2,17 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"log/slog"
+	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"moonbridge/cmd/mbserve/acme"
 )
 
 // A new process that is to take over gets the signal that ends this one. It may serve already without this process having noticed.
@@ -56,5 +62,41 @@ func TestStopEndsHeir(t *testing.T) {
 				t.Errorf("serves: %v, %s: %q", serves, name, got)
 			}
 		}
+	}
+}
+
+// If the new process serves already, it is the server, also while both stop: the pid file and the sockets are its own, and the service manager
+// knows, which would kill what is left when the old process has ended.
+func TestStopHandsOver(t *testing.T) {
+	address, next := manager(t)
+	_, timers, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(needs(t, "sleep"), "60")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Wait()
+	s := newServer(&options{})
+	s.log, s.manager = slog.New(slog.DiscardHandler), &notifier{address: &net.UnixAddr{Name: address, Net: "unixgram"}}
+	s.acme = acme.New(s.log, "test")
+	file, err := plain(filepath.Join(t.TempDir(), "pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	s.pid = &pidFile{file.Name(), file}
+	s.upgrading = &upgrade{cmd: cmd, timers: timers, handed: make(chan struct{}), done: make(chan error, 1)}
+	s.upgrading.done <- nil
+	s.beginStop(syscall.SIGTERM)
+	if !s.handedOver || s.pid != nil {
+		t.Errorf("handed over: %v; pid file: %v", s.handedOver, s.pid)
+	}
+	if got := next(); !strings.HasPrefix(got, "STOPPING=1\n") {
+		t.Errorf("%q", got)
+	}
+	if got, want := next(), fmt.Sprintf("MAINPID=%d", cmd.Process.Pid); got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
