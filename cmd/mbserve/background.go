@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strconv"
 	"syscall"
 
@@ -36,11 +37,19 @@ func goBackground(args []string, stderr io.Writer) int {
 	cmd.ExtraFiles = []*os.File{w}
 	cmd.Stderr = os.Stderr // for errors at start
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	// In its session the second process does not hear what ends this one: an interrupt from the terminal, for example.
+	ends := make(chan os.Signal, 4)
+	signal.Notify(ends, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT)
 	err = cmd.Start()
 	w.Close()
 	if err != nil {
 		return complain(stderr, err)
 	}
+	go func() {
+		for sig := range ends {
+			cmd.Process.Signal(sig)
+		}
+	}()
 	var b [1]byte
 	if _, err := io.ReadFull(r, b[:]); err == nil {
 		return exitOK

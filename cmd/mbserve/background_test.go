@@ -88,6 +88,24 @@ func TestBackgroundFails(t *testing.T) {
 	}
 }
 
+// What ends the command while it waits ends the server, too: whoever interrupts a start does not expect it to go on unseen.
+func TestBackgroundInterrupted(t *testing.T) {
+	t.Parallel()
+	for sig, name := range map[syscall.Signal]string{syscall.SIGINT: "INT", syscall.SIGTERM: "TERM"} {
+		a := newApplication(t)
+		fifo, _ := newFIFO(t)
+		a.write(`@ io.stderr:write("loading\n") io.open(%q):close() listen{ port, connect = say("x") }`, fifo)
+		logName := filepath.Join(t.TempDir(), "log")
+		s := launch(t, "-b", "-l", logName, a.script)
+		fileLog(t, logName, "msg=loading")
+		s.signal(sig)
+		s.exit(exitStart)
+		if text := s.log.String(); !strings.Contains(text, "server in the background: ended before it was ready") {
+			t.Errorf("%s: %q", name, text)
+		}
+	}
+}
+
 // systemLog is a system log for the test.
 func systemLog(t *testing.T) (next func() string) {
 	t.Helper()
