@@ -1,9 +1,6 @@
 package main
 
-import (
-	"syscall"
-	"time"
-)
+import "time"
 
 // awaitDrain serves on for the time of --drain-delay, although the server is to stop and is not ready any more. Load balancers need that
 // time to notice, and would send requests to a closed port otherwise. false: a second signal asks for an end at once.
@@ -19,11 +16,8 @@ func (s *server) awaitDrain() bool {
 		case <-over.C:
 			return true
 		case sig := <-s.signals:
-			switch sig {
-			case syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT:
+			if s.hurries(sig) {
 				return false
-			case syscall.SIGUSR1:
-				s.reopenLog()
 			}
 		}
 	}

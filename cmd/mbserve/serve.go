@@ -64,6 +64,7 @@ type server struct {
 
 	// Owned by the goroutine that handles signals.
 	exit       int           // exit code, when the server has stopped
+	asked      bool          // to stop, by a signal
 	early      []os.Signal   // received before the server was ready, and not handled yet
 	reloading  *reloader     // nil: none is in progress
 	upgrading  *upgrade      // nil: none is in progress

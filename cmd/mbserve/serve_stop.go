@@ -38,12 +38,9 @@ func (s *server) stop(drain func(context.Context) error) {
 			case <-ctx.Done():
 				return
 			case sig := <-s.signals:
-				switch sig {
-				case syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT:
+				if s.hurries(sig) {
 					s.log.Info("stopping at once")
 					cancel()
-				case syscall.SIGUSR1:
-					s.reopenLog()
 				}
 			}
 		}

@@ -65,6 +65,24 @@ func (s *server) remember(sig os.Signal) {
 	s.log.Info("signal remembered until the server is ready", "signal", name)
 }
 
+// hurries reports whether a signal that comes during a stop is to end it at once. The first one is not, if the server stops for another
+// reason: it asks for what is done already.
+func (s *server) hurries(sig os.Signal) bool {
+	switch sig {
+	case syscall.SIGQUIT:
+		return true
+	case syscall.SIGTERM, syscall.SIGINT:
+		if s.asked {
+			return true
+		}
+		s.asked = true
+		s.log.Info("stopping already: another signal stops at once")
+	case syscall.SIGUSR1:
+		s.reopenLog()
+	}
+	return false
+}
+
 // handle does what a signal asks for. It reports whether the server has been stopped.
 func (s *server) handle(sig os.Signal) (stopped bool) {
 	switch sig {
@@ -81,6 +99,7 @@ func (s *server) handle(sig os.Signal) (stopped bool) {
 		s.upgrade()
 		return false
 	}
+	s.asked = true
 	if sig != syscall.SIGQUIT {
 		s.stopGracefully()
 		return true
