@@ -62,7 +62,7 @@ func cells(line string) []string {
 // TestGuideNamesPackages checks that the guide for Go programmers names all packages that its readers can import.
 func TestGuideNamesPackages(t *testing.T) {
 	const file = "docs/go.md"
-	text := section(t, file, "## Getting it")
+	text := section(t, file, "### Packages")
 	for _, p := range packages(t) {
 		name := p.name()
 		if strings.HasPrefix(name, "cmd/") || name == "packaging" || strings.HasPrefix(name, "examples/") || strings.HasSuffix(name, "test") || name == "httpparse/conformance" {
@@ -78,7 +78,7 @@ func TestGuideNamesPackages(t *testing.T) {
 func TestGuidePackagesHaveExamples(t *testing.T) {
 	const needsProgram = "handler/worker" // it is imported for its effect: package pool has an example of both
 	example := regexp.MustCompile(`(?m)^func Example`)
-	for _, row := range tableUnder(t, "docs/go.md", "## Getting it") {
+	for _, row := range tableUnder(t, "docs/go.md", "### Packages") {
 		name := strings.TrimPrefix(strings.Trim(row[0], "`"), module+"/")
 		files, err := filepath.Glob(filepath.Join(name, "*_test.go"))
 		if err != nil {
@@ -102,7 +102,7 @@ func TestGuideNamesModules(t *testing.T) {
 		"golang.org/x/sys": "`golang.org/x/sys`", "golang.org/x/net": "`golang.org/x/net`",
 		"github.com/andybalholm/brotli": "`brotli`", "github.com/klauspost/compress": "`klauspost/compress`", "github.com/pires/go-proxyproto": "`go-proxyproto`",
 	}
-	_, text, _ := strings.Cut(section(t, file, "## Getting it"), "\nYour program gets these modules")
+	_, text, _ := strings.Cut(section(t, file, "### Packages"), "\nYour program gets these modules")
 	text, _, _ = strings.Cut(text, "\n\n")
 	base := modulesOf(t, "engine", "handler")
 	for _, m := range base {
@@ -110,7 +110,7 @@ func TestGuideNamesModules(t *testing.T) {
 			t.Errorf("%s does not say that engine and handler need %s", file, m)
 		}
 	}
-	for _, row := range tableUnder(t, file, "## Getting it") {
+	for _, row := range tableUnder(t, file, "### Packages") {
 		name := strings.TrimPrefix(strings.Trim(row[0], "`"), module+"/")
 		for _, m := range modulesOf(t, name) {
 			if !slices.Contains(base, m) && (names[m] == "" || !strings.Contains(text, names[m]) || !strings.Contains(text, "`"+name+"`")) {

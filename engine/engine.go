@@ -144,8 +144,12 @@ func (e *Engine) Attach(b backend.Backend) error {
 	return err
 }
 
-// Detach forgets a backend that serves no listener any more. Exchanges that it is running continue.
+// Detach forgets a backend that serves no listener any more. Exchanges that it is running continue. Like Serve, it panics for a b that
+// cannot be compared.
 func (e *Engine) Detach(b backend.Backend) {
+	if b != nil {
+		mustCompare("Detach", b)
+	}
 	forget := func(l *loop) error {
 		delete(l.backends, b)
 		return nil

@@ -50,7 +50,6 @@ type h2Conn struct {
 	sendWindow   int64        // what we may send
 	recvWindow   int64        // what the peer may send
 	credit       int64        // bytes that were taken, of which the peer does not know yet
-	widened      int          // streams that have made the window of the connection larger by their own
 	narrow       int64        // bytes by which it is to become smaller again: they are credit that the peer does not get
 	initial      int64        // the window of new streams, for what we send
 	budget       h2Budget

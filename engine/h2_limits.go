@@ -43,9 +43,9 @@ const (
 	h2OrdersKept = 16
 	// h2HeadsMax bounds the heads of the streams that wait for others of their connection, in bytes. One of them may be larger.
 	h2HeadsMax = 1 << 20
-	// h2WidenedMax is how many streams of a connection make its window larger by their own, so that what they leave unread does not stop the
-	// bodies of others: tunnels, and bodies that are not read while others wait.
-	h2WidenedMax = 32
+	// h2WidenedMax is how many streams of a loop make the windows of their connections larger by their own, so that what they leave unread does not
+	// stop others.
+	h2WidenedMax = 1024
 	// h2TunnelsHeldMax is how many bytes may wait in the tunnels of a connection for a peer that does not take them. Then the tunnel
 	// with the most is reset.
 	h2TunnelsHeldMax = 8 << 20

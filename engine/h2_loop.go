@@ -42,6 +42,8 @@ type h2Loop struct {
 	blocks []*h2Block
 	spare  []*h2Stream // that have ended in the ordinary way
 
+	widened int // streams that have made the windows of their connections larger by their own
+
 	// So far.
 	opened                     uint64 // connections
 	resetsReceived, resetsSent uint64 // frames

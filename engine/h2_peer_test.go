@@ -56,6 +56,9 @@ func checkNothingLeft(t *testing.T, e *Engine) {
 			if n := m.pool.InUse(); n != 0 {
 				t.Errorf("%d buffers of streams are not given back", n)
 			}
+			if m.widened != 0 {
+				t.Errorf("%d streams make windows larger", m.widened)
+			}
 			if n := m.tunnels.Load(); n != 0 || m.twin.raw.conns.Len() != 0 {
 				t.Errorf("%d tunnels left, %d counted", m.twin.raw.conns.Len(), n)
 			}
@@ -101,7 +104,7 @@ func greetH2(t *testing.T, c net.Conn, settings ...http2.Setting) *h2Peer {
 	t.Cleanup(func() { c.Close() })
 	c.SetDeadline(time.Now().Add(waitMost))
 	p := &h2Peer{t: t, Conn: c, Framer: http2.NewFramer(c, c)}
-	p.AllowIllegalReads, p.AllowIllegalWrites, p.window = true, true, h2ConnWindow
+	p.AllowIllegalReads, p.AllowIllegalWrites, p.window = true, true, h2WindowDefault
 	p.encoder = hpack.NewEncoder(&p.fields)
 	p.decoder = hpack.NewDecoder(4096, func(f hpack.HeaderField) { p.got = append(p.got, f) })
 	io.WriteString(c, h2PrefaceText)
@@ -124,6 +127,9 @@ func (p *h2Peer) next() http2.Frame {
 	f, err := p.ReadFrame()
 	if err != nil {
 		p.t.Fatalf("no frame: %v", err)
+	}
+	if w, ok := f.(*http2.WindowUpdateFrame); ok && w.StreamID == 0 {
+		p.window += int(w.Increment)
 	}
 	return f
 }

@@ -95,6 +95,11 @@ func (st *h2Stream) took(n int64) {
 	}
 	st.owed -= n
 	st.s.returnCredit(n)
+	st.returnCredit(n)
+}
+
+// returnCredit: n bytes of the stream's window are not needed any more.
+func (st *h2Stream) returnCredit(n int64) {
 	st.credit += n
 	if st.credit >= h2StreamWindow/2 && !st.inEnded && !st.gone {
 		st.s.putWindow(st.id, uint32(st.credit))
@@ -118,19 +123,40 @@ func (s *h2Conn) returnCredit(n int64) {
 // usedUp reports whether the window of the connection is used up, or nearly so: others could not send a whole frame.
 func (s *h2Conn) usedUp() bool { return s.recvWindow < h2FrameBytesMax }
 
-// makeRoom makes the window of the connection larger by what streams leave unread that have used it up, if another one waits for its body: its
-// handler may be the one that theirs wait for.
+// makeRoom makes the window of the connection larger if what streams leave unread has used it up while another one waits for more: its handler
+// may be the one that theirs wait for.
 func (s *h2Conn) makeRoom() {
-	for s.usedUp() && slices.ContainsFunc(s.streams, (*h2Stream).starves) {
+	for s.usedUp() && s.l.widened < h2WidenedMax && slices.ContainsFunc(s.streams, (*h2Stream).starves) {
 		var most *h2Stream
 		for _, st := range s.streams {
 			if !st.wide && st.owed > 0 && (most == nil || st.owed > most.owed) {
 				most = st
 			}
 		}
-		if most == nil || !s.widenFor(most) {
+		if most == nil {
 			return
 		}
+		s.widenFor(most)
+	}
+}
+
+// widenFor makes the window of the connection larger by what a stream may leave unread.
+func (s *h2Conn) widenFor(st *h2Stream) {
+	s.l.widened++
+	st.wide = true
+	have := min(s.narrow, h2StreamWindow)
+	s.narrow -= have
+	if more := h2StreamWindow - have; more > 0 {
+		s.putWindow(0, uint32(more))
+	}
+}
+
+// unwiden undoes widenFor.
+func (s *h2Conn) unwiden(st *h2Stream) {
+	if st.wide {
+		st.wide = false
+		s.l.widened--
+		s.narrow += h2StreamWindow
 	}
 }
 
@@ -190,9 +216,9 @@ func (st *h2Stream) receive(data []byte, size int64, end bool) {
 		}
 		return
 	}
-	st.credit += size - int64(len(data))
 	st.owed += int64(len(data))
 	st.inEnded = end
+	st.returnCredit(size - int64(len(data)))
 	st.deliver(data)
 }
 

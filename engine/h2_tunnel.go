@@ -32,7 +32,6 @@ func (m *h2Loop) hand(fd int, h reactor.Handler) {
 	m.slot(fd).c, st.c, st.raw = nil, nil, raw
 	s.running--
 	s.tunnels++
-	s.widenFor(st)
 	raw.socket.readable = true
 	raw.socket.peerClosed = raw.socket.peerClosed || st.inEnded
 	s.again() // another stream may begin
@@ -55,31 +54,6 @@ func (st *h2Stream) readTunnel(p []byte) (n int, errno syscall.Errno) {
 // other streams that were sent in between count too.
 func (st *h2Stream) unacknowledged(acked int64) int64 {
 	return max(0, min(st.sentAt-acked, st.raw.written))
-}
-
-// widenFor makes the window of the connection larger for a tunnel, or for a body that is not read, by what it may leave unread. false: that was
-// done for too many others.
-func (s *h2Conn) widenFor(st *h2Stream) bool {
-	if st.wide || s.widened == h2WidenedMax {
-		return false
-	}
-	s.widened++
-	st.wide = true
-	have := min(s.narrow, h2StreamWindow)
-	s.narrow -= have
-	if more := h2StreamWindow - have; more > 0 {
-		s.putWindow(0, uint32(more))
-	}
-	return true
-}
-
-// unwiden undoes widenFor.
-func (s *h2Conn) unwiden(st *h2Stream) {
-	if st.wide {
-		st.wide = false
-		s.widened--
-		s.narrow += h2StreamWindow
-	}
 }
 
 // boundTunnels resets the tunnel for which the most bytes wait, as long as too many wait for all of them together.

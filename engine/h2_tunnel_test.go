@@ -219,16 +219,21 @@ func TestH2TunnelSlow(t *testing.T) {
 	p := dialH2(t, addr)
 	p.WriteWindowUpdate(0, 1<<24) // of the connection: the streams have their own
 	id := uint32(1)
-	for range h2WidenedMax / 2 { // what the server sends on more of them would be too much
+	for p.window > 0 {
 		p.opens(id, "/up")
 		for range h2StreamWindow / h2FrameBytesMax {
 			p.WriteData(id, false, make([]byte, h2FrameBytesMax))
 		}
+		p.window -= h2StreamWindow
 		id += 2
 	}
 	echoes.Store(true)
 	p.opens(id, "/up")
+	for p.window == 0 {
+		p.next()
+	}
 	p.WriteData(id, false, []byte("hello"))
+	p.window -= 5
 	if got, _ := p.tunnel(id, 5); string(got) != "hello" {
 		t.Errorf("%q", got)
 	}

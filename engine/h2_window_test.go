@@ -44,7 +44,7 @@ func TestH2WindowBesideUnread(t *testing.T) {
 // The bodies that nobody reads may use up the window of the connection. One that is read goes on all the same, whether it has begun before them
 // or after them, and although they take first whatever the connection has room for: its handler may be the one that they wait for.
 func TestH2WindowUsedUp(t *testing.T) {
-	const stuck, size = 20, 600_000
+	const stuck, size = 40, 600_000
 	for _, known := range []bool{true, false} {
 		for _, first := range []bool{true, false} {
 			_, addr := startH2(t, Options{Loops: 1}, Limits{BufferBody: -1}, &partlyStuckBackend{testBackend{window: 3000}})
@@ -123,16 +123,23 @@ func TestH2WindowUsedUpBefore(t *testing.T) {
 	p.WritePing(false, [8]byte{1})
 	until(p, func(f *http2.PingFrame) bool { return f.IsAck() })
 	e.onEveryLoop(func(l *loop) error {
-		if s := l.h2.conns.First(); s.recvWindow != 0 || s.widened != 0 {
-			t.Errorf("the window is %d, and %d streams have made it larger", s.recvWindow, s.widened)
+		s := l.h2.conns.First()
+		if s.recvWindow != 0 || s.l.widened != 0 {
+			t.Errorf("the window is %d, and %d streams have made it larger", s.recvWindow, s.l.widened)
 		}
 		read()
+		s.l.widened = h2WidenedMax
+		s.turn()
+		if s.recvWindow != 0 {
+			t.Errorf("the window is %d, though too many have made theirs larger", s.recvWindow)
+		}
+		s.l.widened = 0
 		return nil
 	})
 	until(p, func(f *http2.WindowUpdateFrame) bool { return f.StreamID == 0 })
 	e.onEveryLoop(func(l *loop) error {
-		if s := l.h2.conns.First(); s.recvWindow != h2StreamWindow || s.widened != 1 {
-			t.Errorf("the window is %d, and %d streams have made it larger", s.recvWindow, s.widened)
+		if s := l.h2.conns.First(); s.recvWindow != h2StreamWindow || s.l.widened != 1 {
+			t.Errorf("the window is %d, and %d streams have made it larger", s.recvWindow, s.l.widened)
 		}
 		return nil
 	})
@@ -145,8 +152,8 @@ func TestH2WindowUsedUpBefore(t *testing.T) {
 	until(p, func(f *http2.PingFrame) bool { return f.IsAck() })
 	e.onEveryLoop(func(l *loop) error {
 		s := l.h2.conns.First()
-		if all := s.recvWindow + s.credit - s.narrow; all != h2ConnWindow || s.widened != 0 {
-			t.Errorf("the window is %d, and %d streams make it larger", all, s.widened)
+		if all := s.recvWindow + s.credit - s.narrow; all != h2ConnWindow || s.l.widened != 0 {
+			t.Errorf("the window is %d, and %d streams make it larger", all, s.l.widened)
 		}
 		p.window = int(s.recvWindow)
 		return nil
@@ -198,6 +205,30 @@ func (r *lateReader) BodyRoom() (a, b []byte) {
 func (r *lateReader) BodyEnd() {
 	r.x.Output([]byte("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), nil, true)
 	r.x.Done(backend.EndKeep)
+}
+
+// Frames that have nothing but padding use up the window of a stream, and it is given back like that of data.
+func TestH2WindowOfPadding(t *testing.T) {
+	e, addr := startH2(t, Options{Loops: 1}, Limits{}, &testBackend{window: 3000})
+	p := dialH2(t, addr)
+	p.post(1, "/echo")
+	for n := 0; n < h2StreamWindow; n += 256 {
+		p.WriteDataPadded(1, false, nil, make([]byte, 255))
+		if n%(64<<10) == 0 {
+			p.WritePing(false, [8]byte{1})
+			until(p, func(f *http2.PingFrame) bool { return f.IsAck() })
+			e.onEveryLoop(func(l *loop) error {
+				s := l.h2.conns.First()
+				s.budget.left = h2BudgetMax
+				if left := s.streams[0].recvWindow; left < h2StreamWindow/2 {
+					t.Errorf("a window of %d is left after %d bytes of padding", left, n)
+				}
+				return nil
+			})
+		}
+	}
+	p.WriteData(1, true, []byte("end"))
+	p.wants(1, "200", "end")
 }
 
 // What a stream takes for progress of its peer is that data was acknowledged: its own if its window is used up, otherwise that of any

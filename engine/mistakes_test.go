@@ -39,6 +39,7 @@ func TestMistakesPanicInTheCall(t *testing.T) {
 		{"ServeProtocol: the listener is nil", func() { e.ServeProtocol(nil, p, ProtocolOptions{}) }},
 		{"ServeProtocol: the protocol is nil", func() { e.ServeProtocol(ln, nil, ProtocolOptions{}) }},
 		{"Attach: the backend is nil", func() { e.Attach(nil) }},
+		{"Detach: a backend of type engine.incomparable cannot", func() { e.Detach(incomparable{}) }},
 		{"Adopt: the listener is nil", func() { e.Adopt(nil) }},
 		{"Loop.Post: what is to be called is nil", func() { e.Loop(0).Post(nil) }},
 		{"Loop.After: what is to be called is nil", func() { onLoopPanic(t, e, func(l backend.Loop) { l.After(0, nil) }) }},

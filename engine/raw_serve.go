@@ -87,7 +87,9 @@ func (l *loop) resetRaw() {
 	}
 	for _, c := range l.raw.all() {
 		if !c.state.over() {
-			l.sys.resetOnClose(c.socket.fd)
+			if c.state != rawLingering { // otherwise everything is sent
+				l.sys.resetOnClose(c.socket.fd)
+			}
 			c.fail(ErrStopped)
 			c.conclude()
 		}

@@ -308,8 +308,12 @@ func TestOpenFailsWithInherited(t *testing.T) {
 	}
 	closed.Close()
 	end.Close()
-	for _, stopped := range []bool{false, true} {
-		if stopped {
+	for _, tt := range []struct {
+		network string
+		files   []*os.File
+		stopped bool
+	}{{"tcp4", []*os.File{closed}, false}, {"udp", nil, false}, {"tcp4", nil, false}, {"tcp4", nil, true}} {
+		if tt.stopped {
 			if err := e.Shutdown(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -324,12 +328,12 @@ func TestOpenFailsWithInherited(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.Close()
-		if _, err := e.Open("tcp4", "127.0.0.1:0", OpenOptions{Inherited: []int{fd}, Files: []*os.File{closed}}); err == nil {
+		if _, err := e.Open(tt.network, "127.0.0.1:0", OpenOptions{Inherited: []int{fd}, Files: tt.files}); err == nil {
 			t.Fatal("no error")
 		}
 		r.SetReadDeadline(time.Now().Add(waitMost))
 		if _, err := r.Read(make([]byte, 1)); err != io.EOF {
-			t.Errorf("stopped %v: the inherited descriptor is open: %v", stopped, err)
+			t.Errorf("%+v: the inherited descriptor is open: %v", tt, err)
 		}
 	}
 }

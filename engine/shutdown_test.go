@@ -266,3 +266,45 @@ func TestShutdownWhenStalled(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A connection that lingers has sent everything. The end of the engine does not destroy what its peer has not read yet.
+func TestShutdownKeepsWhatWasSent(t *testing.T) {
+	const size = 1 << 20
+	for _, protocol := range []string{"HTTP", "another"} {
+		t.Run(protocol, func(t *testing.T) {
+			e, addr := start(t, Options{Loops: 1}, Limits{DrainTimeout: waitMost}, &testBackend{window: 64})
+			if protocol != "HTTP" {
+				addr = serveRaw(t, e, "tcp4", opener(func(c backend.Conn) backend.Stream {
+					c.Write(make([]byte, size))
+					c.Close()
+					return &calls{t: t}
+				}), backend.Bounds{Linger: waitMost}).Addr()
+			}
+			p := dial(t, addr)
+			p.conn().SetReadBuffer(64 << 10)
+			if protocol == "HTTP" {
+				p.say(fmt.Sprintf("GET /big/%d HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", size))
+			}
+			eventually(t, "the connection lingers", func() (lingers bool) {
+				e.onEveryLoop(func(l *loop) error {
+					c, r := l.conns.First(), l.raw.conns.First()
+					lingers = c != nil && c.state == stateLingering || r != nil && r.state == rawLingering
+					return nil
+				})
+				return lingers
+			})
+			over, cancel := context.WithCancel(context.Background())
+			cancel()
+			if err := e.Shutdown(over); err != context.Canceled {
+				t.Error(err)
+			}
+			if protocol == "HTTP" {
+				if n := len(p.hears(200)); n != size {
+					t.Errorf("%d bytes of %d", n, size)
+				}
+			} else {
+				readsAll(t, p.r, make([]byte, size))
+			}
+		})
+	}
+}

@@ -107,6 +107,7 @@ func OpenListener(network, address string, o ListenOptions) (*Listener, error) {
 		ln.sockFile, ln.free, err = listenUnix(address, o)
 		ln.addr = &net.UnixAddr{Name: address, Net: "unix"}
 	default:
+		closeFDs(o.Inherited)
 		err = fmt.Errorf("%w: it is none of tcp, tcp4, tcp6 and unix", net.UnknownNetworkError(network))
 	}
 	if err != nil {

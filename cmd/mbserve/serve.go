@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -243,6 +244,8 @@ var errStopped = errors.New("stopped while the script was loading")
 // start loads the script, opens its listeners and serves them. It returns errStopped if a signal asks the server to
 // stop before that is done.
 func (s *server) start() (err error) {
+	ctx, release := s.stopOnSignal()
+	defer release()
 	if err := s.o.readable(); err != nil {
 		return err
 	}
@@ -273,7 +276,7 @@ func (s *server) start() (err error) {
 		err = s.heir.inOldDir(s.adoptSockets)
 	}
 	if err == nil {
-		err = s.serveFirst()
+		err = s.serveFirst(ctx, release)
 	}
 	if err != nil {
 		s.leaveShared()
@@ -287,13 +290,12 @@ func (s *server) start() (err error) {
 	return nil
 }
 
-// serveFirst loads the first generation and makes it serve. Root privileges are given up in between.
-func (s *server) serveFirst() (err error) {
+// serveFirst loads the first generation and makes it serve. Root privileges are given up in between. ctx and release are of stopOnSignal.
+func (s *server) serveFirst(ctx context.Context, release func()) (err error) {
 	if s.heir != nil && s.heir.timers != nil {
 		s.intervals.Await()
 	}
 	s.adoptDictionaries()
-	ctx, release := s.stopOnSignal()
 	s.serving, err = s.load(ctx)
 	s.shared.Settle()
 	if err == nil {

@@ -4,16 +4,25 @@ import (
 	"context"
 	"os"
 	"slices"
+	"sync"
 	"syscall"
+	"time"
 )
 
-// stopOnSignal handles signals while the script is loading. A signal to stop cancels the context. What cannot be done
-// before the server is ready is remembered in s.early. After release has returned, no more signals are consumed.
+// stopOnSignal handles signals while the script is loading. A signal to stop cancels the context; if release is not called within quitGrace
+// then, the process exits. What cannot be done before the server is ready is remembered in s.early. After release has returned, no more
+// signals are consumed.
 func (s *server) stopOnSignal() (ctx context.Context, release func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	over, left := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(left)
+		var hangs *time.Timer
+		defer func() {
+			if hangs != nil {
+				hangs.Stop()
+			}
+		}()
 		for {
 			select {
 			case <-over:
@@ -25,13 +34,22 @@ func (s *server) stopOnSignal() (ctx context.Context, release func()) {
 				case syscall.SIGHUP, syscall.SIGUSR2:
 					s.remember(sig)
 				default:
+					if hangs == nil {
+						hangs = time.AfterFunc(quitGrace, s.leaveHanging)
+					}
 					cancel()
-					return
 				}
 			}
 		}
 	}()
-	return ctx, func() { close(over); <-left }
+	return ctx, sync.OnceFunc(func() { close(over); <-left })
+}
+
+// leaveHanging ends the process although its start goes on, because it waits for a disk that does not answer, for example.
+func (s *server) leaveHanging() {
+	s.log.Error("stopped although the start hangs: what it has left, such as a pid file, is replaced by the next one")
+	s.closeLogs()
+	os.Exit(exitStart)
 }
 
 // remember keeps a signal until the server is ready. Several of a kind have the effect of one.

@@ -169,6 +169,7 @@ local http = require "moonbridge_http"
 listen{
 	{ proto = "tcp4", port = 0, localhost = true },
 	connect = http.generate_handler(function(request)
+		if request.path == "error" then error("on purpose") end
 		request:send_status("200 OK")
 		request:send_data("Lua: ", request.path, "\n")
 		request:finish()
@@ -180,6 +181,8 @@ listen{
 	check(t, "GET", url+"a/b", "", 200, "Lua: a/b\n")
 	check(t, "GET", url+"gone", "", 200, "Lua: gone\n")
 	check(t, "GET", url+"go/none", "", 404, "Not Found\n")
+	check(t, "GET", url+"error", "", 500, "Internal Server Error\n")
+	p.wait("on purpose", 1)
 	if code, text := send(t, "GET", url+"go/time", ""); code != 200 || len(text) != len("2026-01-01T00:00:00Z\n") {
 		t.Errorf("%d %q", code, text)
 	}

@@ -205,10 +205,10 @@ func TestGatewayOpensItsCircuit(t *testing.T) {
 	for range 4 { // they may be what notices it
 		send(t, "GET", url+"lost", "")
 	}
-	p.wait("healthy targets: 0", 1)
+	p.wait("circuit open: true, healthy targets: 0", 1)
 	check(t, "GET", url+"b", "", 503, "Service Unavailable\n")
 	startPython(t, address)
-	p.wait("healthy targets: 1", 1)
+	p.wait("circuit open: false, healthy targets: 1", 1)
 	if code, text := send(t, "GET", url+"c", ""); code != 200 || !strings.HasPrefix(text, "python: GET /c ") {
 		t.Errorf("%d %q", code, text)
 	}

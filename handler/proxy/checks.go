@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"cmp"
+	"weak"
 
 	"moonbridge/handler/backend"
 	"moonbridge/handler/upstream"
@@ -27,17 +28,23 @@ func (l *loop) startChecks(v *service) {
 	}
 }
 
-// checkAll checks all servers, unless another loop does, now and then again, until the Set is closed.
+// checkAll checks all servers, unless another loop does, now and then again, until the Set is closed. That keeps no proxy that nothing else
+// uses any more: a program may replace it by another one of the same Set, which goes on.
 func (l *loop) checkAll(v *service) {
 	if v.set.Closed() {
 		return
 	}
-	if v.set.ClaimChecks(l, l.Now()) {
+	self := weak.Make(l)
+	if v.set.ClaimChecks(self, l.Now()) {
 		for _, s := range v.set.Servers() {
 			l.startCheck(v, s)
 		}
 	}
-	l.After(v.o.Active.Every, func() { l.checkAll(v) })
+	l.After(v.o.Active.Every, func() {
+		if l := self.Value(); l != nil {
+			l.checkAll(v)
+		}
+	})
 }
 
 func (l *loop) startCheck(v *service, s *upstream.Server) {

@@ -6,12 +6,15 @@ import (
 	"math"
 	"net"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+	"weak"
 
+	"moonbridge/engine"
 	"moonbridge/handler/upstream"
 )
 
@@ -244,4 +247,54 @@ func TestClosedSetsAreForgotten(t *testing.T) {
 	if n := len(l.services); n > 2 {
 		t.Errorf("%d services of Sets that are closed", n)
 	}
+}
+
+// A proxy that another one of the same Set has taken the place of is forgotten, also if it has made the health checks. They go on.
+func TestReplacedProxiesAreForgotten(t *testing.T) {
+	var checks atomic.Int64
+	a := newTarget(t, func(p *peer) {
+		for h := p.request(); h != ""; h = p.request() {
+			if strings.HasPrefix(h, "GET /health ") {
+				checks.Add(1)
+			}
+			p.send(ok("a"))
+		}
+	})
+	r := newRig(t, rigOptions{Options: upstream.Options{
+		Idle: -1, Head: -1, Stall: -1, // connections that wait, and time limits, keep the proxy for their time
+		Active: &upstream.Active{Path: "/health", Every: 2 * time.Millisecond},
+	}}, a)
+	ln, err := r.e.Open("tcp4", "127.0.0.1:0", engine.OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.address = ln.Addr()
+	var old []weak.Pointer[proxy]
+	serve := func() {
+		p := New(Config{To: To(r.set)}).(*proxy)
+		if err := r.e.Serve(ln, p, 0, engine.Limits{}); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(old); n > 0 {
+			r.e.Detach(old[n-1].Value())
+		}
+		old = append(old, weak.Make(p))
+		n := checks.Load()
+		r.get().want(t, 200, "a")
+		until(t, "there are checks", func() bool { return checks.Load() > n })
+	}
+	for range 5 {
+		serve()
+	}
+	until(t, "the old ones are forgotten", func() bool {
+		runtime.GC()
+		for _, p := range old[:4] {
+			if p.Value() != nil {
+				return false
+			}
+		}
+		return true
+	})
+	n := checks.Load()
+	until(t, "the checks go on", func() bool { return checks.Load() > n+2 })
 }

@@ -50,3 +50,14 @@ func TestHandshakeTwice(t *testing.T) {
 		}
 	}
 }
+
+// What a client offers cannot make the message too long, which would be an error of the script.
+func TestHandshakeOfManyExtensions(t *testing.T) {
+	w := mustLoad(t, "message.lua").fork(0, small)
+	e := w.start(request{head: "GET /accept HTTP/1.1\nUpgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Version: 13\n" +
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\n" + strings.Repeat("Sec-WebSocket-Extensions: "+strings.Repeat("x", 1000)+"\n", 100) + "A: b"})
+	got, err := shm.ReadWSAccept([]byte(e.finish().text))
+	if err != nil || got.Extensions != "" {
+		t.Errorf("%v, %d bytes of extensions\n%.300s", err, len(got.Extensions), w.stderr)
+	}
+}

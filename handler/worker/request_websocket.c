@@ -6,6 +6,7 @@
 
 #define NAMES_MAX 64u
 #define PAUSE_MAX 1000 /* seconds between two messages of a client that has a rate */
+#define EXTENSIONS_MAX 4096u /* bytes of what a client offers; more counts as nothing: it must not make the message too long */
 
 enum { HANDLER, CHANNELS, LAST_ID, KEY, STATE, PROTOCOLS, MAX_MESSAGE, RATE, BURST, ON_ERROR, COMPRESS, OPTIONS };
 static const char *const known[OPTIONS + 1] = {
@@ -222,7 +223,7 @@ static int field_has(lua_State *L, const char *field, const char *lower)
 	return 0;
 }
 
-/* All that the client offers, as one list. */
+/* All that the client offers, as one list. Nothing has to be accepted. */
 static mb_text offered_extensions(lua_State *L)
 {
 	const char *v;
@@ -231,6 +232,10 @@ static mb_text offered_extensions(lua_State *L)
 	for (uint32_t i = 0; mb_field_next(L, "sec-websocket-extensions", &i, &v, &n);) {
 		if (extensions.len)
 			mb_buf_put(L, &extensions, ", ", 2);
+		if (extensions.len + n > EXTENSIONS_MAX) {
+			extensions.len = 0;
+			break;
+		}
 		if (n)
 			mb_buf_put(L, &extensions, v, n);
 	}

@@ -188,6 +188,9 @@ func TestBusSlowFill(t *testing.T) {
 			t.Errorf("it got %q", all.data)
 		}
 	}
+	if n := b.Stats().Gaps; n != 0 {
+		t.Errorf("%d gaps: what it has passed over is not missing", n)
+	}
 }
 
 // slowSession passes on one entry only, and then the server does not wait for it any longer.
@@ -505,22 +508,30 @@ func TestBusLateWhileConnecting(t *testing.T) {
 	l := newFakeLog("log")
 	a := newNode(t, patience, l.dial)
 	here := a.follow("", "x")
-	for i := range 3 {
+	for i := range 3 { // entries
 		a.publish("x", fmt.Sprint(i))
+		here.want(numbers(0, i+1)...)
 	}
-	here.want(numbers(0, 3)...)
-	b := newNodeWith(t, patience, &Address{name: "test", hosts: []string{"nowhere"}}, l.dial, func(n *node) context.Context {
-		n.log = slog.New(slog.NewTextHandler(&onLine{"bus connected", func() {
-			n.late.Store(true)
-			n.restart()
-		}}, nil))
-		return t.Context()
-	})
-	if s := b.Stats(); s.Connections != 2 {
-		t.Errorf("%d connections, want another one that does not begin with what is old", s.Connections)
-	}
-	if list, _ := b.hub.History("x", "", 9); len(list) != 0 {
-		t.Errorf("%d old messages", len(list))
+	for _, kept := range []int{3, 2} { // a log that is full loses its first entries all the time
+		b := newNodeWith(t, patience, &Address{name: "test", hosts: []string{"nowhere"}}, l.dial, func(n *node) context.Context {
+			n.log = slog.New(slog.NewTextHandler(&onLine{"bus connected", func() {
+				n.late.Store(true)
+				n.restart()
+				l.mu.Lock()
+				defer l.mu.Unlock()
+				l.keep(kept)
+			}}, nil))
+			return t.Context()
+		})
+		if s := b.Stats(); s.Connections != 2 {
+			t.Errorf("%d connections, want another one that does not begin with what is old", s.Connections)
+		}
+		there := b.follow("", "x")
+		a.publish("x", "new")
+		there.want("new")
+		if list, _ := b.hub.History("x", "", 9); len(list) != 1 {
+			t.Errorf("%d old messages", len(list)-1)
+		}
 	}
 }
 

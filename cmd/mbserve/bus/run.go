@@ -130,12 +130,13 @@ func (b *Bus) begin(log about) (after uint64) {
 		b.window.reset()
 		name, after = log.name+b.suffix, log.last
 		b.hub.Follow(name, endOf(after))
+	case b.filling && b.late.Load():
+		after = log.last
+		b.note(func(*Stats) { b.seen.miss() }) // not those that are passed over here
+		b.hub.Skip(endOf(after))
 	case after+1 < log.first:
 		b.gap("it does not have the next messages any more")
 		after = log.first - 1
-		b.hub.Skip(endOf(after))
-	case b.filling && b.late.Load():
-		after = log.last
 		b.hub.Skip(endOf(after))
 	}
 	b.filling = (b.filling || b.followed == "" && !known) && !b.late.Load()

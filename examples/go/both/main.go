@@ -3,7 +3,8 @@
 //
 // What happens:
 //
-//  1. pool.Start starts this binary again, as the fork server. There the import of package worker takes over before main is reached.
+//  1. pool.Start starts this binary again, with an environment variable that makes it the fork server: there the import of package worker takes
+//     over, and main is never reached.
 //  2. The fork server loads the script. For each listen{} in it, pool.Start calls the function open below, which opens the address that the
 //     script names.
 //  3. The fork server forks the workers, which run the script's handlers.
@@ -28,7 +29,6 @@ import (
 
 	"moonbridge/engine"
 	"moonbridge/handler"
-	"moonbridge/handler/logging"
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/limits"
 	"moonbridge/handler/pool/listen"
@@ -56,21 +56,17 @@ func main() {
 	}
 }
 
-// run serves until a signal arrives. The script must call listen once, with one HTTP listener. Options for workers, such as max_fork, and limits
-// are honoured. Options for the server, such as tls and static, are refused.
+// run serves until a signal arrives. The script's options for workers, such as max_fork, and limits are honoured; those for the server, such as
+// tls and static, are refused.
 func run(script string, args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// What is logged on the loops must not wait for a slow reader of the log. So it goes through a queue, and is lost if that is full.
-	logs := logging.NewQueue(os.Stderr, logging.Options{})
-	defer logs.Close(time.Second)
-	logger := slog.New(slog.NewTextHandler(logs, nil))
-	e, err := engine.New(engine.Options{Logger: logger})
+	e, err := engine.New(engine.Options{}) // its loops log, and wait if stderr is slow. Example proxy puts a queue before it
 	if err != nil {
 		return err
 	}
 	var ln *engine.Listener
-	// pool.Start calls open on this goroutine. n counts the listen calls before this one: one call is allowed, with one listener, for HTTP.
+	// pool.Start calls open on this goroutine. n is 0 for the first listen call. A call may name several addresses (spec.Listeners).
 	open := func(n int, spec *listen.Spec) (err error) {
 		if n > 0 || len(spec.Listeners) != 1 || spec.Listeners[0].HTTP == nil {
 			return errors.New("both: the script must have exactly one listener, for HTTP")
@@ -82,16 +78,15 @@ func run(script string, args []string) error {
 		ln, err = e.Open(l.Network(), l.Address(), engine.OpenOptions{Mode: l.Mode})
 		return err
 	}
-	// A signal while the script is loaded ends the loading. Afterwards ctx means nothing to host.
-	host, err := pool.Start(ctx, pool.Config{Script: script, Args: args, Loops: e.Loops(), Listen: open, Logger: logger})
+	// A signal while the script is loaded ends the loading. Afterwards ctx means nothing to host: Stop and Kill end it.
+	host, err := pool.Start(ctx, pool.Config{Script: script, Args: args, Loops: e.Loops(), Listen: open, Logger: slog.Default()})
 	if err != nil {
 		return err
 	}
 	defer host.Kill() // for the returns with an error below: after Stop it does nothing
-	// There is a pool for each listen call that has succeeded. If none has, Start fails. So there is one, and ln is set.
+	// Start fails if no listen call has succeeded, and open allows one only: so there is one pool, and ln is set.
 	lua := host.Pools()[0]
-	golang := handler.Config{Logger: logger}.OnLoop(handler.Func(now)) // logger: panics of now, too, are logged to the queue
-	b, err := route.New([]route.Rule{{Path: "/go/", To: golang}}, lua)
+	b, err := route.New([]route.Rule{{Path: "/go/", To: handler.OnLoop(handler.Func(now))}}, lua)
 	if err != nil {
 		return err
 	}
@@ -105,8 +100,7 @@ func run(script string, args []string) error {
 	stop() // from here on, a second signal ends the program at once, and the workers with it
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	// First connections end, while there are workers to answer them, then the workers, and then the loops.
-	host.Drain(grace) // returns at once. It asks workers to end connections that only they hold, such as raw ones
-	e.Drain(grace)    // waits for all others. Its error is also that of Shutdown
-	return errors.Join(host.Stop(grace), e.Shutdown(grace))
+	e.Drain(grace)                                 // connections end, while there are workers to answer them. Shutdown returns its error again
+	stopped := host.Stop(grace)                    // then the workers
+	return errors.Join(stopped, e.Shutdown(grace)) // and then the loops
 }

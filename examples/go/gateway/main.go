@@ -1,5 +1,5 @@
-// Command gateway sits in front of an API. Each client (an IPv4 address, or a /64 of IPv6) may make so many requests per second. Above its rate
-// it gets 429. The others are balanced among the targets, which are the servers of the API. A target is healthy if GET /health has a
+// Command gateway sits in front of an API. Each client (an IPv4 address, or a /64 of IPv6) may make 10 requests per second (-rate), or 20 at
+// once after a pause (-burst). Those above that get 429. The others are balanced among the targets, which are the servers of the API. A target is healthy if GET /health has a
 // status from 200 to 399. While no target is healthy, the circuit is open: new requests get 503.
 //
 //	go run ./examples/go/gateway -targets 127.0.0.1:9001,127.0.0.1:9002    # then: curl -i http://127.0.0.1:8081/
@@ -38,18 +38,19 @@ func (g *gateway) to(q *proxy.Request) *upstream.Set {
 	return g.set
 }
 
-// watch opens and closes the circuit. The checks go on while it is open. They begin with the first request; until then, all
-// targets are healthy.
+// watch opens and closes the circuit. Without it, a Set of which no target is healthy would send requests to all of them. The
+// checks go on while the circuit is open. They begin with the first request; until then, all targets are healthy.
 func (g *gateway) watch() {
 	for range time.Tick(100 * time.Millisecond) {
 		healthy := 0
 		for _, s := range g.set.Status() {
-			if s.Up {
+			if s.Up { // by its checks
 				healthy++
 			}
 		}
-		if none := healthy == 0; g.open.Swap(none) != none { // it has changed
-			log.Printf("healthy targets: %d", healthy)
+		open := healthy == 0
+		if g.open.Swap(open) != open { // it has changed
+			log.Printf("circuit open: %t, healthy targets: %d", open, healthy)
 		}
 	}
 }
@@ -69,8 +70,8 @@ func main() {
 	set, err := upstream.New(upstream.Options{
 		// The first check of a target decides at once. Later, one success makes it healthy, two failures in a row make it unhealthy.
 		Active: &upstream.Active{Path: *health, Every: time.Second, Rise: 1, Fall: 2},
-		// Fails -1: failed requests do not count, only the checks do. Panic -1: unhealthy targets get no requests while any is healthy. (By default
-		// all do when fewer than half are healthy.) Between the failure of the last one and the next look of watch, all of them get requests.
+		// Only the checks decide about health. Fails -1 switches off the counting of failed requests, and Panic -1 the rule that all targets get
+		// requests when fewer than half are healthy. When none is healthy, all do: watch prevents that, up to 100 ms late.
 		Passive: upstream.Passive{Fails: -1, Panic: -1},
 	}, list...)
 	check(err)

@@ -30,8 +30,8 @@ func hello(w *handler.Response, r *handler.Request) {
 	w.WriteString("Hello, world!\n")
 }
 
-// slow blocks for a while, and answers in parts. The engine may call it on the goroutine of a loop, and gives the loop another
-// one if it takes long: other connections wait for a few milliseconds at most. Errors of w need no check here: the only one that
+// slow blocks for a while, and answers in parts. The engine may call it on the goroutine of a loop. If it takes long,
+// another goroutine takes over the loop: other connections wait for a few milliseconds at most. Errors of w need no check here: the only one that
 // can happen is that the peer is gone, and then Context ends, too.
 func slow(w *handler.Response, r *handler.Request) {
 	w.Set("Content-Type", "text/plain")
@@ -67,7 +67,7 @@ func main() {
 		log.Printf("%s: http://%s/", where, ln.Addr())
 	}
 	serve("on the loops", *fast, handler.OnLoop(handler.Func(hello)))
-	// At most 100 requests at a time. Up to 1024 others wait, for at most 10 s each; these and the rest get 503.
+	// At most 100 requests at a time. Up to 1024 others wait. Those that have waited for 10 s, and those that find the queue full, get 503.
 	serve("may block", *blocking, handler.Blocking(handler.Func(slow), 100))
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

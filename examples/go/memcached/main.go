@@ -1,6 +1,6 @@
 // Command memcached is a cache that speaks a part of memcached's text protocol (get, set, delete, version). It runs on the engine's
 // event loops: an idle connection has no goroutine and no buffer. It is not for production: values stay until they are deleted, so clients can
-// fill the memory, and anything else ends the connection.
+// fill the memory, and any other command ends the connection.
 //
 //	go run ./examples/go/memcached    # then: printf 'set a 0 0 2\r\nhi\r\nget a\r\n' | nc -N 127.0.0.1 11211
 package main
@@ -21,10 +21,10 @@ import (
 )
 
 const lineMax, valueMax = 2048, 256 << 10 // bytes of the line that a command begins with, and of a value
-const keysMax = 16                        // keys of one get: its whole answer waits in memory for a slow client
+const keysMax = 16                        // keys of one get; more are an error. It bounds what waits in memory for a slow client
 
 // cache is a backend.Protocol: the engine calls Open for each connection, and then the methods of its session.
-type cache struct{ replies sync.Map } // for each key what get sends: "VALUE key flags length", and the value. All loops share it
+type cache struct{ replies sync.Map } // for each key what get sends: "VALUE key flags length", the value, and CR LF after each. All loops share it
 
 func (m *cache) Open(backend.Conn) backend.Stream { return session{m} }
 
@@ -33,10 +33,8 @@ func (m *cache) Open(backend.Conn) backend.Stream { return session{m} }
 type session struct{ cache *cache }
 
 // Data is called when bytes have arrived, or the client has finished sending (Ended). Unread is everything that was not discarded yet.
-//   - command carries out one command, and returns its length. It returns 0 if the command is incomplete: Data is called again when there is
-//     more. It also returns 0 after it has closed the connection.
-//   - Write never blocks: the engine keeps what the client does not take. When that is too much, Full is true, and Data stops. The engine
-//     calls Room when the client has read enough. After Close, too, Full is true.
+// Write never blocks: the engine keeps a copy of what the client does not take. When that is too much, or after Close, Full is true, and this
+// loop ends. The engine calls Room when the client has read enough.
 func (s session) Data(c backend.Conn) {
 	for !c.Full() {
 		n := s.command(c, c.Unread())
@@ -53,23 +51,24 @@ func (s session) Data(c backend.Conn) {
 func (s session) Room(c backend.Conn)        { s.Data(c) }
 func (s session) Closed(backend.Conn, error) {}
 
-// command carries out the command that input begins with, and returns its length, or 0 as long as it is not complete. To add a command,
-// add a case.
+// command carries out the command that input begins with, and returns its length. It returns 0 if there is nothing to discard: the command is
+// incomplete (Data is called again when there is more), or fail has closed the connection. To add a command, add a case.
 func (s session) command(c backend.Conn, input []byte) int {
-	n := bytes.IndexByte(input, '\n') + 1 // bytes of the line; 0: its end has not arrived
-	if n > lineMax || n == 0 && len(input) >= lineMax {
+	line, _, complete := bytes.Cut(input[:min(len(input), lineMax)], []byte("\n"))
+	switch {
+	case !complete && len(input) < lineMax:
+		return 0 // the line has not arrived completely
+	case !complete:
 		return fail(c, "CLIENT_ERROR line too long")
 	}
-	if n == 0 {
-		return 0
-	}
-	name, rest, _ := strings.Cut(strings.TrimRight(string(input[:n]), "\r\n"), " ")
+	n := len(line) + len("\n")
+	name, rest, _ := strings.Cut(strings.TrimRight(string(line), "\r"), " ")
 	args := strings.FieldsFunc(rest, func(r rune) bool { return r == ' ' }) // strings.Fields would split keys at other blanks, too
 	switch {
 	case name == "get" && len(args) > 0 && len(args) <= keysMax:
 		for _, key := range args {
-			if text, found := s.cache.replies.Load(key); found {
-				c.Write(text.([]byte))
+			if stored, found := s.cache.replies.Load(key); found {
+				c.Write(stored.([]byte))
 			}
 		}
 		reply(c, nil, "END")
@@ -112,7 +111,7 @@ func reply(c backend.Conn, options []string, text string) {
 	}
 }
 
-// fail answers, and ends the connection: a value that follows a bad command would be read as commands. It returns 0, for command.
+// fail answers, and ends the connection: a value that follows a bad command would be read as commands.
 func fail(c backend.Conn, text string) int {
 	reply(c, nil, text)
 	c.Close()

@@ -1,8 +1,8 @@
 // Command proxy is a reverse proxy. Requests for paths below /api/ go to one service, and all others to another one. It sets the field
-// X-Gateway in requests, and removes the field Server from responses. Services speak HTTP/1.1, here without TLS.
+// X-Gateway in requests (package proxy also sets X-Forwarded-For and the like), and removes the field Server from responses. Services speak HTTP/1.1, here without TLS.
 //
-// If a server of a service cannot be connected to, another one is tried. If it fails later, only requests with an idempotent method are sent
-// to another one.
+// If a server of a service cannot be connected to, another one is tried. If it fails after that, only requests with an idempotent method are
+// sent again, once.
 //
 //	go run ./examples/go/proxy -api 127.0.0.1:9001,127.0.0.1:9002 -web 127.0.0.1:9000    # then: curl http://127.0.0.1:8081/
 package main
@@ -44,13 +44,13 @@ func edit(q *proxy.Request) {
 	q.Set("X-Gateway", "the example") // in place of what the client has sent. An error would mean that the name is not allowed
 }
 
-// answer changes the response that the client gets. If it returned an error, the client would get 502 instead.
+// answer changes the response that the client gets. With an error other than proxy.ErrRetry, the client would get 502 instead.
 func answer(_ *proxy.Request, p *proxy.Response) error { return p.Drop("Server") }
 
 // failed is called if there is no complete response, but not if the client has gone. It returns the status for the client, if
 // no part of a response was sent; 0 is the one that fits the error, such as 502, 503 or 504.
 func failed(q *proxy.Request, err error) int {
-	// The request line as the service was to get it, at most 200 bytes of it, and the address that was tried last.
+	// The request line for the service, at most 200 bytes of it, and the address that was tried last.
 	log.Printf("%s to %s: %v", logging.Quoted(q.Line(), 200), q.Target(), err)
 	return 0
 }
@@ -76,8 +76,8 @@ func main() {
 }
 
 func run(address, api, web string) (err error) {
-	// What is logged on the loops (by failed, and by engine and proxy, whose slog.Default uses log) must not wait for a slow reader of the log. So
-	// it goes through a queue, and is lost if that is full.
+	// failed, engine and proxy log on the loops, through package log. They must not wait for a slow reader of the log: lines go through a
+	// queue, and are lost when it is full.
 	logs := logging.NewQueue(os.Stderr, logging.Options{})
 	log.SetOutput(logs)
 	defer logs.Close(time.Second)

@@ -3,8 +3,8 @@
 // Targets see the address of the proxy. With -out 1 or 2, each connection to a target begins with a header of that version of the PROXY
 // protocol, which has the client's address. The target must expect it.
 //
-// With -in, each connection of a client must begin with such a header. Use it only behind another proxy: whoever can connect can claim
-// any address.
+// With -in, each connection of a client must begin with such a header. The address in it then counts as the client's, in the log and with
+// -out. Use it only behind another proxy: whoever can connect can claim any address.
 //
 //	go run ./examples/go/tcpproxy -targets 127.0.0.1:9001,127.0.0.1:9002    # listens at 127.0.0.1:8081
 //	go run ./examples/go/tcpproxy -targets 127.0.0.1:9001 -out 2            # with the header, for HAProxy, nginx and others
@@ -75,8 +75,8 @@ func run(address, targets string, in bool, out int) error {
 	if in {
 		ln.SetPreface(proxyproto.New(0)) // each connection must begin with the header. 0: within the default time, 5 seconds
 	}
-	// Bounds (sizes, and the idle time of 1 hour) hold for both sides: the engine applies them to clients, and p to targets. To change them,
-	// set Bounds in tcpproxy.Config above.
+	// p applies its bounds (sizes, and the idle time of 1 hour) to its connections to targets. The engine has those of clients, so it gets the
+	// same bounds here. To change both, set Bounds in tcpproxy.Config above.
 	if err := e.ServeProtocol(ln, p, engine.ProtocolOptions{Bounds: p.Bounds()}); err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func run(address, targets string, in bool, out int) error {
 // ended logs a session: a client's connection, with the one to its target. It runs on an event loop and must not block.
 func ended(s *tcpproxy.Ended) {
 	if s.Target == "" {
-		return // refused (the proxy logs these, at a bounded rate), or ended before a target has accepted it
+		return // refused (package tcpproxy logs these, at a bounded rate), or ended before a target has accepted it
 	}
 	how := "completed"
 	if s.Err != nil {

@@ -46,7 +46,7 @@ func (n *notes) routes() http.Handler {
 
 func (n *notes) list(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(n.all()) // mu is free by now: a server may let Encode wait for a slow client
+	json.NewEncoder(w).Encode(n.all()) // all has unlocked mu: with other servers, Encode may wait for a slow client
 }
 
 func (n *notes) add(w http.ResponseWriter, r *http.Request) {
@@ -99,13 +99,14 @@ func main() {
 	check(err)
 	ln, err := e.Open("tcp", *address, engine.OpenOptions{})
 	check(err)
-	// At most 100 handlers run at a time. Up to 1024 others wait, for at most 10 s each; these and the rest get 503.
+	// At most 100 handlers run at a time. Up to 1024 other requests wait. Those that have waited for 10 s, and those that find the queue
+	// full, get 503.
 	h := handler.Blocking(handler.HTTP(new(notes).routes()), 100)
 	check(e.Serve(ln, h, 0, engine.Limits{ // 0 becomes Request.Listener, which is not used here
 		// Slow clients do not occupy handlers:
-		BufferBody:  64 << 10, // a body arrives completely before the handler is called
+		BufferBody:  64 << 10, // a body of up to this size arrives completely before the handler is called
 		BodyBytes:   64 << 10, // the engine refuses a larger one (add refuses more than 16 KiB itself)
-		SpoolOutput: 16 << 20, // what the client does not take waits in a file
+		SpoolOutput: 16 << 20, // so much of what the client does not take waits in a file
 	}))
 	log.Printf("http://%s/", ln.Addr())
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

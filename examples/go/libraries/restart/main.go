@@ -8,7 +8,7 @@
 // To try it:
 //
 //	cd examples/go/libraries && go build -o /tmp/restart ./restart && /tmp/restart    # then: curl http://127.0.0.1:8081/
-//	curl http://127.0.0.1:8081/slow & kill -USR2 PID    # PID is in the log. The old process completes the response, then another answers
+//	curl http://127.0.0.1:8081/slow & kill -USR2 PID    # PID is in the log. The old process completes it; the new one answers what comes now
 //	kill PID                                            # the new PID: it finishes its requests, and ends
 package main
 
@@ -53,7 +53,7 @@ func run(address string) error {
 	if err != nil {
 		return err
 	}
-	ln, err := e.Adopt(socket) // ln owns it: Shutdown closes it, but only in this process
+	ln, err := e.Adopt(socket) // ln owns it: Retire closes it. The child has a descriptor of its own
 	if err != nil {
 		return err
 	}
@@ -66,13 +66,13 @@ func run(address string) error {
 		return err
 	}
 
-	context.AfterFunc(ctx, upgrader.Stop) // a signal to end breaks off an Upgrade in progress
+	context.AfterFunc(ctx, upgrader.Stop) // a signal to end breaks off an Upgrade in progress. stop, below, ends ctx, too, but after an Upgrade Stop does nothing
 	wait(ctx, restarts, upgrader)
 	stop() // from here on, SIGTERM or an interrupt ends the process at once
 	end, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	// Shutdown alone would close idle connections at once, and break off a request that is on its way. Retire gives them a second for it. If it
-	// returns an error, Shutdown returns the same one.
+	// Shutdown alone would close idle connections at once, although a request may just be arriving on one. Retire leaves them open for a
+	// second. Shutdown returns its error again.
 	e.Retire(end)
 	if err := e.Shutdown(end); err != nil {
 		return fmt.Errorf("connections were cut: %w", err)

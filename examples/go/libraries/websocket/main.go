@@ -2,11 +2,10 @@
 // how a third-party library, gobwas/ws, which works on bytes in memory, becomes a backend.Protocol.
 //
 // A connection begins with an HTTP request, which the method request answers. Then come frames: a header, and a payload that the client has
-// masked. The method frame answers each. Both get all bytes that were not used yet, and return how many they have used; 0 means that they wait
-// for more, or have closed the connection. Data calls them as long as the client takes the answers, as in example memcached.
+// masked (XORed with a key that is in the header). The method frame answers each.
 //
-// Applications use Moonbridge's own package, handler/websocket. This program does not check that text is UTF-8, close codes, or Origin: any
-// web page may connect.
+// Applications use Moonbridge's own package, handler/websocket. This program checks neither UTF-8 nor close codes. It does not check Origin
+// either, so any web page may connect.
 //
 //	cd examples/go/libraries && go run ./websocket    # then, with Python's websockets: python3 -m websockets ws://127.0.0.1:8081/
 package main
@@ -38,11 +37,12 @@ func (echo) Open(c backend.Conn) backend.Stream {
 // the connection.
 type session struct {
 	upgraded bool     // the request was answered, so frames follow
-	state    ws.State // StateFragmented is set between the frames of one message; ws.CheckHeader needs it
+	state    ws.State // for ws.CheckHeader: this is the server; and StateFragmented while more frames of a message have to come
 }
 
-// Data is called when bytes have arrived, or the client has finished sending (Ended). Full is true when the client takes too little, and after
-// Close. When the client has read enough, the engine calls Room.
+// Data is called when bytes have arrived, or the client has finished sending (Ended). Unread is everything that was not discarded yet.
+// Write never blocks: the engine keeps a copy of what the client does not take. When that is too much, or after Close, Full is true, and this
+// loop ends. The engine calls Room when the client has read enough.
 func (s *session) Data(c backend.Conn) {
 	for !c.Full() {
 		n := 0
@@ -56,25 +56,24 @@ func (s *session) Data(c backend.Conn) {
 		}
 		c.Discard(n)
 	}
-	if c.Ended() && !c.Full() {
-		c.Close() // after what is still kept was sent: the client sends no more
+	if c.Ended() && !c.Full() { // nothing complete is left, and the client sends no more
+		c.Close() // after what is still kept was sent
 	}
 }
 
 func (s *session) Room(c backend.Conn)        { s.Data(c) }
 func (s *session) Closed(backend.Conn, error) {}
 
-// request answers the request, and returns its length, or 0 as long as it is not complete.
+// request answers the request, and returns its length. 0: it is incomplete, or the connection was closed.
 func (s *session) request(c backend.Conn, input []byte) int {
-	end := bytes.Index(input, []byte("\r\n\r\n"))
-	if end < 0 && len(input) < requestMax {
+	end := bytes.Index(input[:min(len(input), requestMax)], []byte("\r\n\r\n"))
+	if end < 0 {
+		if len(input) >= requestMax {
+			c.Close() // the request is too long
+		}
 		return 0
 	}
 	n := end + len("\r\n\r\n")
-	if end < 0 || n > requestMax {
-		c.Close() // the request is too long
-		return 0
-	}
 	// In the place of the connection, Upgrade gets memory to read the request from, and to write the answer to.
 	var answer bytes.Buffer
 	_, err := ws.Upgrade(struct {
@@ -91,43 +90,45 @@ func (s *session) request(c backend.Conn, input []byte) int {
 	return n
 }
 
-// frame answers the frame that input begins with: data with a copy, ping with pong, close with close. It returns the length of the frame, or 0.
+// frame answers the frame that input begins with: data with a copy (each frame of a message by itself), ping with pong, close with
+// close. It returns the length of the frame, or 0 as request does.
 func (s *session) frame(c backend.Conn, input []byte) int {
 	r := bytes.NewReader(input)
 	h, err := ws.ReadHeader(r)
-	head := len(input) - r.Len()
+	headLen := len(input) - r.Len()
 	switch {
 	case err == io.EOF, err == io.ErrUnexpectedEOF: // the header is not complete
 		return 0
-	case err != nil, ws.CheckHeader(h, s.state) != nil, head != ws.HeaderSize(h):
-		// For example: not masked, the wrong frame within a message, or a length that is not written in its shortest form (RFC 6455 §5.2).
-		return end(c, ws.StatusProtocolError)
+	case err != nil, ws.CheckHeader(h, s.state) != nil: // for example not masked, or the wrong frame within a message
+		return closeWith(c, ws.StatusProtocolError)
+	case headLen != ws.HeaderSize(h): // the length of the payload is not written in its shortest form (RFC 6455 §5.2)
+		return closeWith(c, ws.StatusProtocolError)
 	case h.Length > payloadMax:
-		return end(c, ws.StatusMessageTooBig)
-	case len(input) < head+int(h.Length):
-		return 0
+		return closeWith(c, ws.StatusMessageTooBig)
+	case len(input) < headLen+int(h.Length):
+		return 0 // the payload has not arrived completely
 	case h.OpCode == ws.OpClose:
-		return end(c, ws.StatusNormalClosure)
+		return closeWith(c, ws.StatusNormalClosure)
 	}
-	n := head + int(h.Length)
+	n := headLen + int(h.Length)
 	// UnmaskFrame copies the payload, since input must not be changed, and removes the mask from the header.
-	f := ws.UnmaskFrame(ws.Frame{Header: h, Payload: input[head:n]})
+	f := ws.UnmaskFrame(ws.Frame{Header: h, Payload: input[headLen:n]})
 	switch {
 	case h.OpCode == ws.OpPong:
 		return n
 	case h.OpCode == ws.OpPing:
 		f.Header.OpCode = ws.OpPong
 	case h.Fin: // the last or only frame of a message: f.Payload has data
-		s.state = ws.StateServerSide
+		s.state = s.state.Clear(ws.StateFragmented)
 	default: // f.Payload has data, and more frames of this message follow
-		s.state = ws.StateServerSide | ws.StateFragmented
+		s.state = s.state.Set(ws.StateFragmented)
 	}
 	c.Write(ws.MustCompileFrame(f))
 	return n
 }
 
-// end sends a close frame, and ends the connection. There is nothing to discard.
-func end(c backend.Conn, why ws.StatusCode) int {
+// closeWith sends a close frame, and ends the connection.
+func closeWith(c backend.Conn, why ws.StatusCode) int {
 	c.Write(ws.MustCompileFrame(ws.NewCloseFrame(ws.NewCloseFrameBody(why, ""))))
 	c.Close()
 	return 0
