@@ -13,16 +13,19 @@ import (
 )
 
 // heldBackend answers with a body of which the connection holds a part.
-type heldBackend struct {
-	e    *Engine
-	size chan int
+type heldBackend struct{ size chan int }
+
+func (b heldBackend) Attach(l backend.Loop) (backend.LoopBackend, error) { return heldLoop{b, l}, nil }
+
+type heldLoop struct {
+	heldBackend
+	l backend.Loop
 }
 
-func (b *heldBackend) Attach(backend.Loop) (backend.LoopBackend, error) { return b, nil }
-
-func (b *heldBackend) Start(x backend.Exchange, _ *httpparse.Head, _ int, _ []byte, _ bool) (backend.Running, error) {
-	b.e.Loop(0).Post(func() {
-		s, size := b.e.loops[0].h2.conns.First(), 0
+func (b heldLoop) Start(x backend.Exchange, _ *httpparse.Head, _ int, _ []byte, _ bool) (backend.Running, error) {
+	b.l.Post(func() {
+		c, size := x.(*conn), 0
+		s := c.l.multiplexed.stream(c.socket.fd).s
 		x.Output([]byte("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"), nil, false)
 		for s.raw.Held() == 0 {
 			x.Output([]byte("400\r\n"), append(make([]byte, 0x400), "\r\n"...), false)
@@ -38,9 +41,8 @@ func (b *heldBackend) Start(x backend.Exchange, _ *httpparse.Head, _ int, _ []by
 
 // A client that reads the last response of a connection slowly has as much time for it as for another one, though the connection ends.
 func TestH2LastResponse(t *testing.T) {
-	b := &heldBackend{size: make(chan int, 1)}
+	b := heldBackend{make(chan int, 1)}
 	e, addr := startH2(t, Options{Loops: 1}, Limits{DrainTimeout: time.Millisecond}, b)
-	b.e = e
 	p := dialH2(t, addr, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 30})
 	p.Conn.(*net.TCPConn).SetReadBuffer(4 << 10)
 	p.WriteWindowUpdate(0, 1<<30)
@@ -83,9 +85,8 @@ func TestH2LastResponse(t *testing.T) {
 
 // A connection that is ended for a mistake does not wait that long.
 func TestH2MistakeEndsSoon(t *testing.T) {
-	b := &heldBackend{size: make(chan int, 1)}
+	b := heldBackend{make(chan int, 1)}
 	e, addr := startH2(t, Options{Loops: 1}, Limits{DrainTimeout: time.Millisecond}, b)
-	b.e = e
 	p := dialH2(t, addr, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 30})
 	p.Conn.(*net.TCPConn).SetReadBuffer(4 << 10)
 	p.WriteWindowUpdate(0, 1<<30)
@@ -93,4 +94,32 @@ func TestH2MistakeEndsSoon(t *testing.T) {
 	waitFor(t, b.size, "response")
 	p.WriteRawFrame(http2.FramePing, 0, 1, make([]byte, 8))
 	eventually(t, "the connection is over", func() bool { return e.Conns() == 0 })
+}
+
+// A connection that is closing gets no request any more: AwaitEnded does not wait for it.
+func TestH2ClosingAsksNothing(t *testing.T) {
+	b := heldBackend{make(chan int, 1)}
+	e, addr := startH2(t, Options{Loops: 1}, Limits{}, b)
+	p := dialH2(t, addr, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 30})
+	p.Conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+	p.WriteWindowUpdate(0, 1<<30)
+	p.get(1, "/")
+	waitFor(t, b.size, "response")
+	p.Conn.(*net.TCPConn).CloseWrite()
+	closing := func() (is bool) {
+		e.onEveryLoop(func(l *loop) error {
+			s := l.h2.conns.First()
+			is = s != nil && s.raw.state == rawClosing
+			return nil
+		})
+		return is
+	}
+	eventually(t, "the connection is closing", closing)
+	if err := e.listeners[0].Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.AwaitEnded(t.Context()); err != nil || !closing() {
+		t.Errorf("%v, after the end of the connection", err)
+	}
+	p.Conn.Close()
 }

@@ -25,10 +25,12 @@ func pump(c net.Conn, pair *net.UnixConn) {
 	received := make(chan struct{})
 	go func() {
 		defer close(received)
-		if _, err := io.Copy(onlyWriter{pair}, c); err != nil {
-			pair.Close()
-		} else {
+		w := &pairWriter{pair: pair}
+		switch _, err := io.Copy(w, c); {
+		case err == nil:
 			pair.CloseWrite()
+		case !w.refused: // otherwise the loop has closed its end: what it has sent is still for the peer
+			pair.Close()
 		}
 	}()
 	_, err := io.Copy(newPumpWriter(c, pair), onlyReader{pair})
@@ -113,7 +115,16 @@ func hungUp(pair *net.UnixConn) bool {
 	return closed || failed != nil
 }
 
-// onlyWriter and onlyReader keep io.Copy from calling ReadFrom and WriteTo of the pair, which need more room for each copy.
-type onlyWriter struct{ io.Writer }
+// pairWriter and onlyReader keep io.Copy from calling ReadFrom and WriteTo of the pair, which need more room for each copy.
+type pairWriter struct {
+	pair    *net.UnixConn
+	refused bool // a write has failed
+}
+
+func (w *pairWriter) Write(p []byte) (int, error) {
+	n, err := w.pair.Write(p)
+	w.refused = err != nil
+	return n, err
+}
 
 type onlyReader struct{ io.Reader }

@@ -242,7 +242,7 @@ func TestRawDeadlinesMove(t *testing.T) {
 // A closed connection lingers for as long as its peer takes what is on its way: what the peer sends meanwhile must not destroy that.
 func TestRawLingersWhileThePeerReads(t *testing.T) {
 	e, p, closed := rawPeer(t, "tcp4", backend.Bounds{Linger: waitMost}, func(c backend.Conn) *calls {
-		c.Write(make([]byte, 1<<19))
+		c.Write(make([]byte, 1<<20))
 		c.Close()
 		return &calls{}
 	})

@@ -310,7 +310,7 @@ func (w *Response) Interim(status int) error {
 }
 
 // Error makes the response an error response: the status, from 400 to 999, and its reason phrase as a text/plain body.
-// Fields and body set so far are dropped. Errors are ErrStatus, ErrHeadSent and ErrEnded.
+// Fields and body set so far are dropped, except Connection: close. Errors are ErrStatus, ErrHeadSent and ErrEnded.
 func (w *Response) Error(status int) error {
 	if err := w.changeable(); err != nil {
 		return err

@@ -17,7 +17,7 @@ type ErrorPage struct {
 	JSON       bool              // the client would rather have JSON
 }
 
-// Append appends the response. It allocates only if dst is too small.
+// Append appends the response. It allocates only if dst is too small, or the fields other than those of Fixed have more than about 100 bytes.
 func (p *ErrorPage) Append(dst []byte) []byte {
 	var date [DateLen]byte
 	var room [192]byte

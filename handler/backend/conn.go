@@ -74,6 +74,7 @@ type Conn interface {
 	Splice(o Conn)
 
 	// SetDeadline ends the connection with os.ErrDeadlineExceeded after d, unless it is called again before. 0: never; negative: at once.
+	// The time of Bounds.Idle begins anew with each call.
 	SetDeadline(d time.Duration)
 	// CloseWrite finishes sending (FIN), after what is held. The peer may still send.
 	CloseWrite()
