@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -265,6 +268,66 @@ func (c *stuckConn) Close() error         { c.once.Do(func() { close(c.closed) }
 func (c *stuckConn) RemoteAddr() net.Addr { return &net.UnixAddr{Name: "memory", Net: "unix"} }
 func (c *stuckConn) LocalAddr() net.Addr  { return &net.UnixAddr{Name: "memory", Net: "unix"} }
 
+// tardyConn is a client that sends something when the engine has ended its connection, and takes what is left a bit later.
+type tardyConn struct {
+	stuckConn
+	ended, said chan struct{} // closed: the engine has ended; the last words were read
+}
+
+func (c *tardyConn) Read(p []byte) (int, error) {
+	<-c.ended
+	n, err := c.stuckConn.request.Read(p)
+	if err != nil {
+		<-c.closed
+		return 0, net.ErrClosed
+	}
+	defer close(c.said)
+	return n, nil
+}
+
+func (c *tardyConn) Write(p []byte) (int, error) {
+	<-c.said
+	for range 1000 {
+		runtime.Gosched() // the last words are passed on, and refused, meanwhile
+	}
+	c.taken.Add(int64(len(p)))
+	return len(p), nil
+}
+
+// What a client sends too late does not cost it the rest of what the engine has sent.
+func TestAdoptedLate(t *testing.T) {
+	const size = 60_000
+	for range 5 {
+		fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ends [2]net.Conn
+		for i, fd := range fds {
+			f := os.NewFile(uintptr(fd), "pair")
+			if ends[i], err = net.FileConn(f); err != nil {
+				t.Fatal(err)
+			}
+			f.Close()
+		}
+		c := &tardyConn{stuckConn{request: strings.NewReader("hello"), closed: make(chan struct{})}, make(chan struct{}), make(chan struct{})}
+		over := make(chan struct{})
+		go func() {
+			pump(c, ends[1].(*net.UnixConn), pumpTimes{pumpCheck, pumpPatience})
+			close(over)
+		}()
+		if _, err := ends[0].Write(make([]byte, size)); err != nil {
+			t.Fatal(err)
+		}
+		ends[0].Close()
+		close(c.ended)
+		waitFor(t, over, "end of the connection")
+		if n := c.taken.Load(); n != size {
+			t.Errorf("%d bytes of %d", n, size)
+		}
+	}
+}
+
 // A client that takes nothing does not keep its connection from elsewhere when the engine has ended that. One that is slow gets what is left.
 func TestAdoptedStuck(t *testing.T) {
 	const size = 60_000
@@ -326,7 +389,7 @@ func (c *moreConn) Write(p []byte) (int, error) {
 	}
 }
 
-// What a client sends when the engine has closed its connection does not cost it what is still on its way to it.
+// A client that sends more before it takes what is still on its way to it is not kept waiting with that.
 func TestAdoptedSaysMore(t *testing.T) {
 	const size = 60_000
 	e := startEngine(t, Options{Loops: 1})
