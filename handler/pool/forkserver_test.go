@@ -206,3 +206,21 @@ func TestForkServerReadsSlowly(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A pool may end while requests for workers wait for the fork server.
+func TestKillWhileForksWait(t *testing.T) {
+	r := start(t, setup{script: "slow-fork", options: [][3]any{{0, "min_fork", 24}, {0, "max_fork", 24}, {0, "fork_error_delay", 0.01}}})
+	r.ready(24)
+	r.h.server().conn.SetWriteBuffer(1) // a few messages
+	for _, pid := range r.h.pids() {
+		unix.Kill(pid, unix.SIGKILL)
+	}
+	eventually(t, "forks wait", func() bool { return r.p.Stats().Booting > 12 })
+	r.h.Kill()
+	if left := inSessions(r.forkServers()); len(left) > 0 {
+		t.Errorf("processes left: %v", left)
+	}
+	if n := len(r.p.processes()); n > 0 {
+		t.Errorf("%d workers are taken for alive", n)
+	}
+}

@@ -138,6 +138,7 @@ func (h *Host) finish() (killed bool) {
 		fs.killGroup()
 	}
 	fs.end(endTimeout)
+	h.each(func(p *Pool) { p.sv.sending.Wait() }) // each request fails now, and its worker is gone
 	h.hearOut()
 	h.releaseDictionaries()
 	for _, p := range h.Pools() {

@@ -14,7 +14,7 @@ type supervisor struct {
 	quit   chan struct{} // closed to end it
 	ended  chan struct{} // closed when it has ended
 
-	sending sync.WaitGroup // requests for workers
+	sending sync.WaitGroup // requests for workers; added to under Pool.mu, and not any more when the pool is ending
 
 	// Under Pool.mu.
 	policy  policy.Policy
@@ -34,11 +34,10 @@ func (s *supervisor) kick() {
 	}
 }
 
-// stop ends it, and waits for that. The fork server has ended.
+// stop ends it, and waits for that.
 func (s *supervisor) stop() {
 	close(s.quit)
 	<-s.ended
-	s.sending.Wait()
 }
 
 // checkEvery is how often a pool is looked at that waits for something that is not reported. Loops with exchanges in
@@ -78,17 +77,21 @@ func (p *Pool) adjust(now time.Time) time.Time {
 		forks, decided = p.decide(now)
 		next = earlier(next, decided)
 	}
+	if len(forks) > 0 {
+		p.sv.sending.Add(1)
+	}
 	p.mu.Unlock()
 
 	for _, w := range ended {
 		p.report(w)
 	}
 	if len(forks) > 0 {
-		p.sv.sending.Go(func() { // many forks take their time, in which workers may have to be killed
+		go func() { // many forks take their time, in which workers may have to be killed
+			defer p.sv.sending.Done()
 			for _, f := range forks {
 				f.send()
 			}
-		})
+		}()
 	}
 	return next
 }
