@@ -66,12 +66,34 @@ func TestWithinFunctions(t *testing.T) {
 	}
 }
 
+// The same for accept_websocket, and for a response that such code sends.
+func TestWithinAccept(t *testing.T) {
+	t.Parallel()
+	s := start(t, "testdata/finalizers.lua")
+	openSocket(t, s.tcp(3), "/", "").asks("x", "sss")
+	conn, err := net.Dial("tcp", s.tcp(3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "GET /answered HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(res.Body); string(b) != "answered" {
+		t.Errorf("%s: %q, %v", res.Status, b, err)
+	}
+	s.out.wait(t, 0, "accept_websocket: a response has already begun")
+}
+
 // The object of a WebSocket's event is refused when the handler has failed and the worker ends: its connection may be that of
 // another worker by then.
 func TestWebSocketObjectAfterFailure(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/finalizers.lua")
-	c := openSocket(t, s.tcp(3), "/", "")
+	c := openSocket(t, s.tcp(4), "/", "")
 	c.Message(wstest.Text, []byte("x"), 0)
 	s.wait("failed on purpose", "in=websocket")
 	if line := s.out.wait(t, 0, "late"); !strings.Contains(line, "false") {

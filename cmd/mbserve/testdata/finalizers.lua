@@ -102,6 +102,34 @@ listen{ { proto = "tcp4", port = 0, localhost = true }, connect = http.generate_
 	request:send_data(tostring(seen), " ", read)
 end) }
 
+-- A method of the table of handlers runs while accept_websocket reads its options: it changes them, or sends a response.
+local answering, accepted
+websocket.handler("asked", setmetatable({ message = function(ws) ws:send(ws.state:sub(1, 3)) end }, { __index = function()
+	if accepted and accepted.state then
+		accepted.state = nil
+		collectgarbage()
+		collectgarbage()
+		kept = {}
+		for i = 1, 2000 do
+			kept[i] = ("z"):rep(60) .. ("%042d"):format(i)
+		end
+	end
+	local request = answering
+	if request then
+		answering = nil
+		request:send_status("200 OK")
+		request:send_data("answered")
+		request:finish()
+	end
+end }))
+listen{ { proto = "tcp4", port = 0, localhost = true }, connect = http.generate_handler(function(request)
+	answering = request.path == "answered" and request
+	accepted = { handler = "asked", state = ("s"):rep(102) }
+	local ok, e = pcall(request.accept_websocket, request, accepted)
+	if not ok then print(e) end
+	answering, accepted = nil
+end) }
+
 -- An object of an event that has failed is used when its connection may be that of another worker.
 local object
 websocket.handler("keeps", { message = function(ws)
