@@ -104,7 +104,9 @@ end) }
 
 -- A method of the table of handlers runs while accept_websocket reads its options: it changes them, or sends a response.
 local answering, accepted
-websocket.handler("asked", setmetatable({ message = function(ws) ws:send(ws.state:sub(1, 3)) end }, { __index = function()
+websocket.handler("asked", setmetatable({ message = function(ws)
+	ws:send(ws.state == "" and "sss" or ws.state:sub(1, 3)) -- it is gone if it had not been read before the handler
+end }, { __index = function()
 	if accepted and accepted.state then
 		accepted.state = nil
 		collectgarbage()
