@@ -68,7 +68,7 @@ func (c *conn) mayAsk() bool {
 
 // mayAsk reports whether a stream may still begin on the connection, or has one of which the backend has not got the request.
 func (s *h2Conn) mayAsk() bool {
-	return s.draining != drainDone || slices.ContainsFunc(s.streams, (*h2Stream).asks)
+	return s.raw.state == rawOpen && (s.draining != drainDone || slices.ContainsFunc(s.streams, (*h2Stream).asks))
 }
 
 // asks reports whether the request of the stream is not complete, or waits for others.

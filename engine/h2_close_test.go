@@ -95,3 +95,31 @@ func TestH2MistakeEndsSoon(t *testing.T) {
 	p.WriteRawFrame(http2.FramePing, 0, 1, make([]byte, 8))
 	eventually(t, "the connection is over", func() bool { return e.Conns() == 0 })
 }
+
+// A connection that is closing gets no request any more: AwaitEnded does not wait for it.
+func TestH2ClosingAsksNothing(t *testing.T) {
+	b := heldBackend{make(chan int, 1)}
+	e, addr := startH2(t, Options{Loops: 1}, Limits{}, b)
+	p := dialH2(t, addr, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 30})
+	p.Conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+	p.WriteWindowUpdate(0, 1<<30)
+	p.get(1, "/")
+	waitFor(t, b.size, "response")
+	p.Conn.(*net.TCPConn).CloseWrite()
+	closing := func() (is bool) {
+		e.onEveryLoop(func(l *loop) error {
+			s := l.h2.conns.First()
+			is = s != nil && s.raw.state == rawClosing
+			return nil
+		})
+		return is
+	}
+	eventually(t, "the connection is closing", closing)
+	if err := e.listeners[0].Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.AwaitEnded(t.Context()); err != nil || !closing() {
+		t.Errorf("%v, after the end of the connection", err)
+	}
+	p.Conn.Close()
+}

@@ -176,7 +176,7 @@ func sendAll(c stream, b []byte) *sync.WaitGroup {
 }
 
 // readsAll reads to the end and compares.
-func readsAll(t testing.TB, c net.Conn, want []byte) {
+func readsAll(t testing.TB, c io.Reader, want []byte) {
 	t.Helper()
 	got, err := io.ReadAll(c)
 	if err != nil {

@@ -69,13 +69,25 @@ func (c *conn) requestStart() []byte {
 
 // countRefused counts the request that is being received, which is answered with a status.
 func (c *conn) countRefused(status int, cause string) {
+	c.l.e.tally.Add(refusedRequest(status, cause), func() []slog.Attr {
+		return append(clientAttr(c.socket.peer), requestAttrs(c.requestStart())...)
+	})
+}
+
+// CountRefused implements backend.RefusalCounter.
+func (b backendLoop) CountRefused(x backend.Exchange, h *httpparse.Head, err error) {
+	b.l.e.tally.Add(refusedRequest(startRefusal(err)), func() []slog.Attr {
+		_, peer := x.Addrs()
+		return append(clientAttr(peer), requestAttrs(h.Raw)...)
+	})
+}
+
+func refusedRequest(status int, cause string) logging.Event {
 	level := slog.LevelInfo // the peer's fault
 	if status == statusInternal || status == statusUnavailable || status == statusInsufficientStorage {
 		level = slog.LevelWarn
 	}
-	c.l.e.tally.Add(logging.Event{Level: level, Message: requestsRefused, Status: status, Cause: cause}, func() []slog.Attr {
-		return append(clientAttr(c.socket.peer), requestAttrs(c.requestStart())...)
-	})
+	return logging.Event{Level: level, Message: requestsRefused, Status: status, Cause: cause}
 }
 
 // countBody counts a body whose rest is malformed or too large. The handler decides on the response.

@@ -132,7 +132,11 @@ func (l *loop) resetAll() {
 	}
 	l.resetPrefaced()
 	for _, c := range l.allConns() {
-		c.reset()
+		if c.state == stateLingering {
+			c.close() // everything is sent: the system sees to the rest
+		} else {
+			c.reset()
+		}
 	}
 }
 

@@ -282,7 +282,9 @@ func (l *tlsLoop) resetAll() {
 		if h.dial != nil {
 			continue // it ends with the attempt that it is a part of
 		}
-		l.plain.resetOnClose(h.c.fd)
+		if h.state != handshakeLingering {
+			l.plain.resetOnClose(h.c.fd)
+		}
 		h.close()
 	}
 	l.twin.resetAll()

@@ -79,6 +79,14 @@ func (l *accessLog) reopen() {
 	})
 }
 
+// logFile is the file, if there is one that has a name.
+func (l *accessLog) logFile() *logFile {
+	if l == nil || l.file.name == "" {
+		return nil
+	}
+	return l.file
+}
+
 // close waits until all lines are written, for at most logCloseTimeout.
 func (l *accessLog) close() {
 	if l != nil && !l.queue.Close(logCloseTimeout) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -27,10 +28,15 @@ func acmeSettings(a *listen.ACME, abs func(string) string) acme.Settings {
 
 // useACME makes a listener use certificates that are obtained.
 func (g *generation) useACME(config *tls.Config, a *listen.ACME) error {
-	k, err := g.s.acme.For(acmeSettings(a, g.s.dir.abs))
-	if err != nil {
-		return fmt.Errorf("tls: acme: %w", err)
+	settings := acmeSettings(a, g.s.dir.abs)
+	var roots *x509.CertPool
+	if settings.CARoot != "" {
+		var err error
+		if roots, _, err = g.s.certificates.ofAuthorities("ca_root", settings.CARoot, g.log); err != nil {
+			return fmt.Errorf("tls: acme: ca_root: %w", err)
+		}
 	}
+	k := g.s.acme.For(settings, roots)
 	g.s.mu.Lock()
 	defer g.s.mu.Unlock()
 	if g.s.kept[g] == nil {
@@ -72,9 +78,7 @@ func (g *generation) loadCertificates() error {
 // keepCertificates obtains certificates that are missing, and renews the others, from now on.
 func (g *generation) keepCertificates() {
 	for k, domains := range g.keepers() {
-		if err := k.Keep(domains, g.ports()); err != nil {
-			g.log.Error("certificates are not kept", "domains", domains, "err", err)
-		}
+		k.Keep(domains, g.ports())
 	}
 }
 
@@ -136,6 +140,11 @@ func (g *generation) withChallenges(b backend.Backend) (backend.Backend, error) 
 
 // checkACME checks without the network what --check can see.
 func checkACME(a *listen.ACME) error {
+	if a.CARoot != "" {
+		if _, _, err := readAuthorities(a.CARoot); err != nil {
+			return fmt.Errorf("tls: acme: ca_root: %w", err)
+		}
+	}
 	if err := acmeSettings(a, func(path string) string { return path }).Check(); err != nil {
 		return fmt.Errorf("tls: acme: %w", err)
 	}

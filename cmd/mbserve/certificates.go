@@ -22,7 +22,7 @@ import (
 type certificates struct {
 	mu          sync.Mutex
 	last        map[listen.Certificate]*tls.Certificate
-	authorities map[string][]byte // of clients, as the text of each file
+	authorities map[string][]byte // of clients, and of authorities of ACME, as the text of each file
 }
 
 // of returns the certificate in the files of c. If it cannot be read, it returns the last one that could, and says so in the log.
@@ -45,8 +45,9 @@ func (s *certificates) of(c listen.Certificate, log *slog.Logger) (*tls.Certific
 	return nil, err
 }
 
-// ofAuthorities is the same for the certificates that sign those of clients. text is what the file has contained.
-func (s *certificates) ofAuthorities(file string, log *slog.Logger) (all *x509.CertPool, text []byte, err error) {
+// ofAuthorities is the same for the certificates of authorities: those that sign the certificates of clients (client_ca), or that of a server
+// of ACME (ca_root). option is which of these. text is what the file has contained.
+func (s *certificates) ofAuthorities(option, file string, log *slog.Logger) (all *x509.CertPool, text []byte, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if all, text, err = readAuthorities(file); err == nil {
@@ -60,7 +61,7 @@ func (s *certificates) ofAuthorities(file string, log *slog.Logger) (all *x509.C
 	if old == nil {
 		return nil, nil, err
 	}
-	log.Error("client_ca not read again: the certificates in use stay in use", "client_ca", file, "err", err)
+	log.Error(option+" not read again: the certificates in use stay in use", option, file, "err", err)
 	all, err = authoritiesIn(file, old)
 	return all, old, err
 }
@@ -180,7 +181,9 @@ func (g *generation) tlsOf(spec *listen.Listener) (*engine.TLS, error) {
 	if err := g.addCertificates(config, t); err != nil {
 		return nil, err
 	}
-	clients, err := askForClients(config, t, func(file string) (*x509.CertPool, []byte, error) { return g.s.certificates.ofAuthorities(file, g.log) })
+	clients, err := askForClients(config, t, func(file string) (*x509.CertPool, []byte, error) {
+		return g.s.certificates.ofAuthorities("client_ca", file, g.log)
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -21,10 +21,11 @@ type logFile struct {
 	what string // for messages, such as "log file"
 	name string // empty: cannot be reopened
 	open func(name string) (*os.File, error)
-	lock bool // it must not belong to another server
+	lock bool // it must not belong to another server, as long as it is not left
 
-	mu sync.Mutex // not held while the file is used: that may block
-	f  *os.File
+	mu   sync.Mutex // not held while the file is used: that may block
+	f    *os.File
+	left bool // to a process that takes over: this one does not lock it any more
 
 	asked atomic.Int32 // calls of reopen that are not done
 
@@ -71,7 +72,10 @@ func (l *logFile) leave(given *os.File) {
 	if l == nil || !l.lock {
 		return
 	}
-	f := l.file()
+	l.mu.Lock()
+	l.left = true
+	f := l.f
+	l.mu.Unlock()
 	if info, err := f.Stat(); f != given && err == nil && info.Mode().IsRegular() {
 		unix.Flock(int(f.Fd()), unix.LOCK_UN)
 	}
@@ -146,7 +150,7 @@ func (l *logFile) reopenNow() error {
 		if now, errNow = f.Stat(); errOld == nil && errNow == nil && os.SameFile(old, now) {
 			return f.Close() // we could not see that before
 		}
-		if l.lock {
+		if l.locks() {
 			err = lockFile(f)
 		}
 	}
@@ -156,9 +160,25 @@ func (l *logFile) reopenNow() error {
 	l.mu.Lock()
 	before := l.f
 	l.f = f
+	if l.left { // meanwhile
+		unix.Flock(int(f.Fd()), unix.LOCK_UN)
+	}
 	l.mu.Unlock()
 	before.Close()
 	return nil
+}
+
+func (l *logFile) locks() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lock && !l.left
+}
+
+// pass calls fn with the current file, which is not closed meanwhile. stale: it is about to be replaced by the one that has its name now.
+func (l *logFile) pass(fn func(*os.File) error) (stale bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.asked.Load() > 0, fn(l.f)
 }
 
 // eachRecord writes every record with a separate write, so that on a pipe the records of several processes do not mix.

@@ -151,6 +151,17 @@ func parseFlags(f *pflag.FlagSet, args []string) error {
 	return nil
 }
 
+// emptyFlag returns the name of an option whose value was given and is empty, as that of a variable that is not set. It would count as no
+// value otherwise, and a server without --user, for example, goes on as root.
+func emptyFlag(f *pflag.FlagSet) (name string) {
+	f.Visit(func(one *pflag.Flag) {
+		if one.Value.Type() == "string" && one.Value.String() == "" {
+			name = one.Name
+		}
+	})
+	return name
+}
+
 func parseOptions(args []string) (*options, error) {
 	o := new(options)
 	f := o.flags()
@@ -164,6 +175,8 @@ func parseOptions(args []string) (*options, error) {
 		return nil, fmt.Errorf("--completion %s: unknown; bash, zsh or fish", o.completion)
 	case o.completion != "":
 		return o, nil
+	case emptyFlag(f) != "":
+		return nil, fmt.Errorf("--%s: the value is empty", emptyFlag(f))
 	case o.loops < 0 || o.loops > maxLoops:
 		return nil, fmt.Errorf("--loops must be between 0 and %d", maxLoops)
 	case o.static != "" && f.NArg() > 0:

@@ -59,6 +59,12 @@ func TestBadCommandLine(t *testing.T) {
 		{[]string{"--loops", "-1", "testdata/hello.lua"}, "--loops must be between"},
 		{[]string{"--loops", "100000", "testdata/hello.lua"}, "--loops must be between"},
 		{[]string{"-l"}, "'l'"},
+		{[]string{"--grace", "2562047h", "testdata/hello.lua"}, "not between 0 and"},
+		{[]string{"--user", "", "testdata/hello.lua"}, "--user: the value is empty"},
+		{[]string{"--pidfile=", "testdata/hello.lua"}, "--pidfile: the value is empty"},
+		{[]string{"--selftest", "", "testdata/hello.lua"}, "--selftest: the value is empty"},
+		{[]string{"--static", ""}, "--static: the value is empty"},
+		{[]string{"--static", ".", "--listen", ""}, "--listen: the value is empty"},
 		{[]string{""}, "no script given"},
 	}
 	for _, test := range tests {

@@ -10,10 +10,15 @@ import (
 // 2m.
 type seconds time.Duration
 
+// secondsMax leaves room for what is added to it.
+const secondsMax = 1_000_000_000
+
+var errSeconds = fmt.Errorf("not between 0 and %d seconds", secondsMax)
+
 func (s *seconds) Set(text string) error {
 	if n, err := strconv.ParseFloat(text, 64); err == nil {
-		if !(n >= 0 && n <= 1e9) {
-			return fmt.Errorf("not between 0 and 1000000000 seconds")
+		if !(n >= 0 && n <= secondsMax) {
+			return errSeconds
 		}
 		*s = seconds(n * float64(time.Second))
 		return nil
@@ -21,6 +26,9 @@ func (s *seconds) Set(text string) error {
 	d, err := time.ParseDuration(text)
 	if err != nil || d < 0 {
 		return fmt.Errorf("not a number of seconds")
+	}
+	if d > secondsMax*time.Second {
+		return errSeconds
 	}
 	*s = seconds(d)
 	return nil

@@ -119,16 +119,15 @@ func (s *server) run(d *detacher, stderr io.Writer) error {
 	if s.program, err = s.dir.program(os.Args[0]); err != nil {
 		return err
 	}
-	if err := s.open(stderr); err != nil {
-		return err
-	}
 	defer func() { s.files.end() }()
 	defer func() { s.admin.end() }()
+	if err := s.open(stderr); err != nil {
+		s.leavePidFile()
+		return err
+	}
 	signal.Notify(s.signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
 	if err := s.start(); err != nil {
-		if s.heir == nil {
-			s.pid.remove(s.root) // otherwise it belongs to the other process
-		}
+		s.leavePidFile()
 		if errors.Is(err, errStopped) {
 			s.log.Info(err.Error())
 			return nil
@@ -144,6 +143,13 @@ func (s *server) run(d *detacher, stderr io.Writer) error {
 	s.acme.Close()
 	s.pid.remove(s.root)
 	return nil
+}
+
+// leavePidFile removes the pid file of a server that has not come to serve, unless it belongs to the process that this one was to replace.
+func (s *server) leavePidFile() {
+	if s.heir == nil {
+		s.pid.remove(s.root)
+	}
 }
 
 // tellReady tells all waiting processes that the server is serving.
@@ -191,6 +197,12 @@ func (s *server) open(stderr io.Writer) (err error) {
 	if s.log, s.logQueue, s.out, err = openServerLog(s.o, stderr, s.opener(rootLog, os.O_APPEND), passed.log); err != nil {
 		return err
 	}
+	// Before anything else that a running server would be in the way of: the exit code says that it runs.
+	if s.o.pidFile != "" {
+		if s.pid, err = writePidFile(s.o.pidFile, s.opener(rootPid, 0), passed.pid); err != nil {
+			return err
+		}
+	}
 	if err = s.openAdmin(passed.admin, passed.token); err != nil {
 		return err
 	}
@@ -215,10 +227,7 @@ func (s *server) open(stderr io.Writer) (err error) {
 			return err
 		}
 	}
-	if s.o.pidFile != "" {
-		s.pid, err = writePidFile(s.o.pidFile, s.opener(rootPid, 0), passed.pid)
-	}
-	return err
+	return nil
 }
 
 // closeLogs waits until all logs are written, for a bounded time. A log that says that another one is incomplete is closed
@@ -311,13 +320,7 @@ func (s *server) serveFirst(ctx context.Context, release func()) (err error) {
 	if err := s.o.privileges.drop(); err != nil {
 		return err
 	}
-	if s.credential != nil {
-		if err := s.checkSpool(); err != nil {
-			return err
-		}
-	}
-	s.credential = nil
-	if err := s.serving.prepare(); err != nil {
+	if err := s.prepareFirst(); err != nil {
 		return err
 	}
 	if err := s.testFirst(); err != nil {
@@ -330,6 +333,24 @@ func (s *server) serveFirst(ctx context.Context, release func()) (err error) {
 	}
 	s.admin.serves(s.serving)
 	return nil
+}
+
+// prepareFirst prepares the first generation, with the rights that the server has from now on. Its files may be on a disk that does not
+// answer, so a signal can stop this, too.
+func (s *server) prepareFirst() (err error) {
+	ctx, release := s.stopOnSignal()
+	if s.credential != nil {
+		err = s.checkSpool()
+	}
+	s.credential = nil
+	if err == nil {
+		err = s.serving.prepare()
+	}
+	release()
+	if ctx.Err() != nil {
+		return errStopped
+	}
+	return err
 }
 
 // checkSpool checks whether files can be created in the spool directory, with the rights that the server has now.

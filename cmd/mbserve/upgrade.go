@@ -41,7 +41,7 @@ type upgrade struct {
 	done     chan error    // receives once: nil when it serves, or an error
 
 	log    *os.File // the file of the log when it was passed on; nil: none was
-	reopen bool     // USR1 has come meanwhile: the new process has the files of before
+	reopen bool     // USR1 has come meanwhile, or just before: the new process has the files of before
 	hangup bool     // HUP has come meanwhile: the new process may have read the script before
 	reload bool     // a reload was ended for the upgrade: if that fails, it is made up for
 }

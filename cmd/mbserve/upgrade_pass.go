@@ -26,16 +26,8 @@ func (s *server) passFiles(u *upgrade, pass *passing) error {
 	if s.pid != nil {
 		pass.name("pid", s.pid.f)
 	}
-	if s.out != nil {
-		u.log = s.out.file()
-		if err := pass.copy("log", u.log); err != nil {
-			return err
-		}
-	}
-	if s.access != nil && s.access.file.name != "" {
-		if err := pass.copy("access", s.access.file.file()); err != nil {
-			return err
-		}
+	if err := s.passLogs(u, pass); err != nil {
+		return err
 	}
 	if s.admin != nil {
 		ln, err := s.admin.file()
@@ -64,6 +56,27 @@ func (s *server) passFiles(u *upgrade, pass *passing) error {
 	}
 	if dir, err := os.Open("."); err == nil {
 		pass.give("dir", dir)
+	}
+	return nil
+}
+
+// passLogs passes the files of the logs. If USR1 has come just before, they may be those that were moved away: then the new process is told to
+// open them again.
+func (s *server) passLogs(u *upgrade, pass *passing) error {
+	for name, l := range map[string]*logFile{"log": s.out, "access": s.access.logFile()} {
+		if l == nil {
+			continue
+		}
+		stale, err := l.pass(func(f *os.File) error {
+			if l == s.out {
+				u.log = f
+			}
+			return pass.copy(name, f)
+		})
+		if err != nil {
+			return err
+		}
+		u.reopen = u.reopen || stale
 	}
 	return nil
 }

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -132,6 +134,108 @@ func TestReopenWhileUpgrading(t *testing.T) {
 	get(t, at+"of-the-new-process")
 	fileLog(t, access, "GET /of-the-new-process")
 	s.endOf(heir)
+}
+
+// USR1 just before USR2 holds for the new process, too, although the files are not open again when it gets those of before. Here they are
+// not until the FIFOs in their place have readers.
+func TestUpgradeWhileReopening(t *testing.T) {
+	t.Parallel()
+	a := newApplication(t)
+	dir := t.TempDir()
+	pidName, name, access := filepath.Join(dir, "pid"), filepath.Join(dir, "log"), filepath.Join(dir, "access")
+	a.write(`@ listen{ port, connect = say("one") }`)
+	s := launch(t, "-p", pidName, "-l", name, "--access-log", access, a.script)
+	fileLog(t, name, "msg=ready")
+	for _, one := range []string{name, access} {
+		if err := os.Rename(one, one+".1"); err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Mkfifo(one, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.signal(syscall.SIGUSR1)
+	s.signal(syscall.SIGUSR2)
+	fileLog(t, name+".1", "msg=upgrading")
+	heir := s.awaitNew(pidName)
+	text, err := os.ReadFile(name + ".1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := field(string(text), "address")
+	for _, one := range []struct {
+		file, want string
+		have       func()
+	}{
+		{name, "msg=reloaded", func() { syscall.Kill(heir, syscall.SIGHUP) }},
+		{access, "GET /of-the-new-process", func() { get(t, at+"of-the-new-process") }},
+	} {
+		r, err := os.OpenFile(one.file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		lines := &written{}
+		go io.Copy(lines, r)
+		eventually(t, "the new process writes to "+one.file, func() bool {
+			one.have()
+			return strings.Contains(lines.String(), one.want)
+		})
+	}
+	s.endOf(heir)
+}
+
+// written is what was written so far.
+type written struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (w *written) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.b.Write(p)
+}
+
+func (w *written) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.b.String()
+}
+
+// A process that is replaced does not lock the log that it opens late: it is that of the new process.
+func TestLogLeftWhileReopening(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "log")
+	blocked := make(chan struct{})
+	open := func(name string) (*os.File, error) {
+		<-blocked
+		return plain(name)
+	}
+	f, err := plain(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := newLogFile("log file", name, true, open, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(name, name+".1"); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	l.reopen(func(err error) { done <- err })
+	l.leave(f)
+	close(blocked)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	defer l.file().Close()
+	other, err := newLogFile("log file", name, true, plain, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other.file().Close()
 }
 
 // A server ends, though it is loading a script from a disk that hangs.

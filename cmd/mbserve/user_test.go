@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"moonbridge/cmd/mbserve/acme/acmetest"
 )
 
 // userTest is a server that is started as root and runs as nobody.
@@ -581,5 +583,37 @@ func TestUserClientCA(t *testing.T) {
 		}
 	}
 	s.wait("client_ca not read again: the certificates in use stay in use", "permission denied")
+	s.end()
+}
+
+// So does ca_root of ACME. Certificates are obtained although the server is not root any more when it asks for them.
+func TestUserACMERoot(t *testing.T) {
+	t.Parallel()
+	u := newUserTest(t)
+	o := acmetest.Options{TLSPort: acmetest.FreePort(t), HTTPPort: acmetest.FreePort(t)}
+	authority := acmetest.New(t, o)
+	authority.Start(t)
+	root, err := os.ReadFile(authority.RootFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(u.private, "root.pem")
+	if err := os.WriteFile(file, root, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	u.write(`@ listen{ { proto = "tcp4", port = %d, localhost = true, tls = { acme = { domains = { "a.test" }, storage = %q, ca = %q, ca_root = %q } } },
+		{ proto = "tcp4", port = %d, localhost = true }, port, connect = say("x") }`,
+		o.TLSPort, filepath.Join(u.own, "certificates"), authority.Directory, file, o.HTTPPort)
+	s := u.start(t)
+	s.wait("certificate obtained", "domain=a.test")
+	for _, how := range []string{"HUP", "USR2", "HUP"} {
+		s.mustChange(how)
+		client := (&automatic{instance: s.instance, authority: authority}).client("a.test")
+		wantsToHear(t, client, "https://"+s.address(0)+"/", "x")
+	}
+	s.wait("ca_root not read again: the certificates in use stay in use", "permission denied")
+	if text := s.log.String(); strings.Contains(text, "certificates are not kept") {
+		t.Error("certificates are not kept")
+	}
 	s.end()
 }

@@ -1,6 +1,10 @@
 package backend
 
-import "time"
+import (
+	"time"
+
+	"moonbridge/httpparse"
+)
 
 // Loop is the event loop that a backend is attached to, as far as the backend may use it. Other goroutines may call Post, Index, Count and
 // Clock, and nothing else: nothing tells of the mistake but the race detector. A function that the loop calls must not panic, which ends the
@@ -43,6 +47,21 @@ func Checks(l Loop) bool {
 func Overwrite(b []byte) {
 	for i := range b {
 		b[i] = 0xDB
+	}
+}
+
+// RefusalCounter is implemented by Loops that count refused exchanges, and log them at a bounded rate. What Start of the engine's backend
+// refuses is counted without it.
+type RefusalCounter interface {
+	// CountRefused counts the exchange x with head h, which another backend has refused with err after Start had taken it.
+	CountRefused(x Exchange, h *httpparse.Head, err error)
+}
+
+// CountRefused calls CountRefused of l, if it has it. A backend that keeps an exchange, and passes it on to another one later, calls it before
+// Exchange.Failed with RefusalOf.
+func CountRefused(l Loop, x Exchange, h *httpparse.Head, err error) {
+	if c, ok := l.(RefusalCounter); ok {
+		c.CountRefused(x, h, err)
 	}
 }
 

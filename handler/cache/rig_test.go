@@ -16,6 +16,8 @@ import (
 	"moonbridge/engine"
 	"moonbridge/handler"
 	"moonbridge/handler/backend"
+	"moonbridge/handler/logging"
+	"moonbridge/httpparse"
 )
 
 // patience bounds every wait of a test.
@@ -29,6 +31,8 @@ type rig struct {
 	clock   *atomic.Int64 // the clock of the cache, in nanoseconds
 	log     chan engine.Access
 	conns   func() int64 // how many connections are open
+
+	refusals func() map[logging.Event]uint64
 }
 
 // shifted is a backend whose loops have a clock that the test moves.
@@ -43,6 +47,10 @@ type shiftedLoop struct {
 }
 
 func (l shiftedLoop) Now() int64 { return 1e15 + l.ahead.Load() }
+
+func (l shiftedLoop) CountRefused(x backend.Exchange, h *httpparse.Head, err error) {
+	backend.CountRefused(l.Loop, x, h, err)
+}
 
 func (s *shifted) Attach(l backend.Loop) (backend.LoopBackend, error) {
 	return s.Cache.Attach(shiftedLoop{l, s.ahead})
@@ -82,7 +90,7 @@ func newRigOf(t *testing.T, o rigOptions, b backend.Backend) *rig {
 	if err := e.Serve(ln, &shifted{r.cache, r.clock}, 0, o.limits); err != nil {
 		t.Fatal(err)
 	}
-	r.address, r.conns = ln.Addr(), e.Conns
+	r.address, r.conns, r.refusals = ln.Addr(), e.Conns, e.Refusals
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()

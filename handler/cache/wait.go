@@ -163,23 +163,24 @@ func (r *run) resume() {
 		r.sendNow()
 	case actFill:
 		_, err := l.fill(r, &a, h, r.listener)
-		r.started(err)
+		r.started(h, err)
 	case actPass:
 		r.state = runForward
 		inner, err := l.Next.Start(forwarded{r}, h, r.listener, nil, false)
 		r.inner = inner
-		r.started(err)
+		r.started(h, err)
 	default:
 		r.refuse(504, 0)
 	}
 }
 
 // started: the wrapped backend has taken the exchange of a run that has waited, or refused it.
-func (r *run) started(err error) {
+func (r *run) started(h *httpparse.Head, err error) {
 	switch {
 	case err == nil && r.peerEnded && r.state == runForward:
 		r.PeerEnd()
 	case err != nil:
+		backend.CountRefused(r.l.on, r.x, h, err)
 		r.refuse(backend.RefusalOf(err))
 	}
 }

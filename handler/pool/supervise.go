@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"sync"
 	"time"
 
 	"moonbridge/handler/pool/policy"
@@ -12,6 +13,8 @@ type supervisor struct {
 	kicked chan struct{} // something has happened
 	quit   chan struct{} // closed to end it
 	ended  chan struct{} // closed when it has ended
+
+	sending sync.WaitGroup // requests for workers
 
 	// Under Pool.mu.
 	policy  policy.Policy
@@ -31,10 +34,11 @@ func (s *supervisor) kick() {
 	}
 }
 
-// stop ends it, and waits for that.
+// stop ends it, and waits for that. The fork server has ended.
 func (s *supervisor) stop() {
 	close(s.quit)
 	<-s.ended
+	s.sending.Wait()
 }
 
 // checkEvery is how often a pool is looked at that waits for something that is not reported. Loops with exchanges in
@@ -79,8 +83,12 @@ func (p *Pool) adjust(now time.Time) time.Time {
 	for _, w := range ended {
 		p.report(w)
 	}
-	for _, f := range forks {
-		f.send()
+	if len(forks) > 0 {
+		p.sv.sending.Go(func() { // many forks take their time, in which workers may have to be killed
+			for _, f := range forks {
+				f.send()
+			}
+		})
 	}
 	return next
 }

@@ -2,6 +2,7 @@ package acme
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -30,6 +31,7 @@ type Keeper struct {
 	config   atomic.Pointer[certmagic.Config] // the latest one
 
 	mu      sync.Mutex
+	roots   *x509.CertPool // of CARoot, for the next configuration; nil: those of the system
 	domains map[string]*domain
 	loaded  map[string]struct{} // domains whose certificates were looked for in the storage
 	retired bool                // another process has taken over
@@ -47,26 +49,22 @@ type domain struct {
 // asks for it (RFC 9773).
 const checkEvery = 600 * time.Second
 
-func newKeeper(s Settings, log *slog.Logger, every time.Duration) (*Keeper, error) {
-	k := &Keeper{settings: s, log: log, domains: make(map[string]*domain), loaded: make(map[string]struct{})}
+func newKeeper(s Settings, roots *x509.CertPool, log *slog.Logger, every time.Duration) *Keeper {
+	k := &Keeper{settings: s, roots: roots, log: log, domains: make(map[string]*domain), loaded: make(map[string]struct{})}
 	k.cache = certmagic.NewCache(certmagic.CacheOptions{
 		GetConfigForCert:   func(certmagic.Certificate) (*certmagic.Config, error) { return k.config.Load(), nil },
 		RenewCheckInterval: every,
 		Logger:             k.zapLogger(),
 	})
-	if err := k.configure(Ports{}); err != nil {
-		k.cache.Stop()
-		return nil, err
-	}
-	return k, nil
+	k.configure(Ports{})
+	return k
 }
 
 // configure makes the configuration of certmagic for these ports. It begins with the next attempt.
-func (k *Keeper) configure(p Ports) error {
-	roots, err := k.settings.roots()
-	if err != nil {
-		return err
-	}
+func (k *Keeper) configure(p Ports) {
+	k.mu.Lock()
+	roots := k.roots
+	k.mu.Unlock()
 	log := k.zapLogger()
 	c := certmagic.New(k.cache, certmagic.Config{
 		Storage: storage{&certmagic.FileStorage{Path: k.settings.Storage}},
@@ -81,7 +79,6 @@ func (k *Keeper) configure(p Ports) error {
 	})
 	c.Issuers = []certmagic.Issuer{issuer}
 	k.config.Store(c)
-	return nil
 }
 
 // Load reads the certificates of domains from the storage, as far as they are there. It does not use the network.
@@ -106,10 +103,8 @@ func (k *Keeper) Load(domains []string) error {
 
 // Keep obtains the certificates of domains that have none, and renews those of all others in time. It returns at once. An attempt that
 // waits, because the one before has failed, is made at once, and so is the one after an attempt that is in progress, if that fails.
-func (k *Keeper) Keep(domains []string, p Ports) error {
-	if err := k.configure(p); err != nil {
-		return err
-	}
+func (k *Keeper) Keep(domains []string, p Ports) {
+	k.configure(p)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, name := range domains {
@@ -120,7 +115,6 @@ func (k *Keeper) Keep(domains []string, p Ports) error {
 		k.begin(name)
 	}
 	go k.renew()
-	return nil
 }
 
 // begin makes the first attempt for a domain that has no certificate, or the next one at once. Under mu.

@@ -2,6 +2,7 @@ package acme
 
 import (
 	"context"
+	"crypto/x509"
 	stdlog "log"
 	"log/slog"
 	"sync"
@@ -26,18 +27,21 @@ func New(log *slog.Logger, program string) *Keepers {
 	return &Keepers{log: log, all: make(map[Settings]*Keeper)}
 }
 
-// For returns the keeper with these settings, which is made if there is none.
-func (s *Keepers) For(settings Settings) (*Keeper, error) {
+// For returns the keeper with these settings, which is made if there is none. roots are the certificates in the file CARoot, which holds
+// from the next call of Keep; nil: there is no such file.
+func (s *Keepers) For(settings Settings, roots *x509.CertPool) *Keeper {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if k := s.all[settings]; k != nil {
-		return k, nil
-	}
-	k, err := newKeeper(settings, s.log, checkEvery)
-	if err == nil {
+	k := s.all[settings]
+	if k == nil {
+		k = newKeeper(settings, roots, s.log, checkEvery)
 		s.all[settings] = k
+		return k
 	}
-	return k, err
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.roots = roots
+	return k
 }
 
 // Only ends what is not used any more: keepers, and domains of keepers.

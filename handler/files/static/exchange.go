@@ -82,6 +82,7 @@ func (e *exchange) pass() {
 	e.state = statePassed
 	inner, err := e.l.Next.Start(e.x, &e.head, e.listener, nil, false)
 	if err != nil {
+		backend.CountRefused(e.l.on, e.x, &e.head, err)
 		e.fail(backend.RefusalOf(err))
 		e.settle()
 		return

@@ -26,6 +26,7 @@ type rig struct {
 	t       *testing.T
 	address string
 	static  *Static
+	engine  *engine.Engine
 }
 
 // handled is what the next backend of a rig answers with.
@@ -65,7 +66,7 @@ func serve(t *testing.T, c testConfig) *rig {
 			t.Errorf("the store still holds %+v", held)
 		}
 	})
-	return &rig{t, ln.Addr(), s}
+	return &rig{t, ln.Addr(), s, e}
 }
 
 // testConfig is a Config with the rest of a backend.

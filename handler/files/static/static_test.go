@@ -6,8 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"moonbridge/handler/backend"
 	"moonbridge/handler/files"
 	"moonbridge/handler/files/filestest"
+	"moonbridge/httpparse"
 )
 
 // Both ways to open files below a directory have to give the same answers.
@@ -321,5 +323,37 @@ func TestListing(t *testing.T) {
 	}
 	if res, body := r.send("HEAD", "/d/"); res.ContentLength <= 0 || body != "" {
 		t.Errorf("HEAD: %d bytes, %q", res.ContentLength, body)
+	}
+}
+
+// full is a backend that has no room for an exchange.
+type full struct{}
+
+func (full) Attach(backend.Loop) (backend.LoopBackend, error) { return full{}, nil }
+
+func (full) Start(backend.Exchange, *httpparse.Head, int, []byte, bool) (backend.Running, error) {
+	return nil, fmt.Errorf("%w: try later", backend.ErrQueueFull)
+}
+
+// A request that the next backend refuses is counted as refused, also if the file system was asked for a file first.
+func TestRefusedByNextIsCounted(t *testing.T) {
+	c := alone(Rule{Prefix: "/", Path: t.TempDir()})
+	c.next = full{}
+	c.Fresh = time.Hour
+	r := serve(t, c)
+	for i, method := range []string{"POST", "GET", "GET"} { // no file; it is looked up; it is known that there is none
+		res, _ := r.send(method, "/x")
+		if res.StatusCode != 503 || res.Header.Get("Retry-After") != "1" {
+			t.Errorf("status %d, Retry-After %q", res.StatusCode, res.Header.Get("Retry-After"))
+		}
+		counted := uint64(0)
+		for event, n := range r.engine.Refusals() {
+			if event.Message == "requests refused" && event.Status == 503 && event.Cause == "queue_limit" {
+				counted += n
+			}
+		}
+		if counted != uint64(i+1) {
+			t.Errorf("%d refusals are counted, want %d", counted, i+1)
+		}
 	}
 }
