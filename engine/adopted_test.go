@@ -313,7 +313,7 @@ func TestAdoptedLate(t *testing.T) {
 		c := &tardyConn{stuckConn{request: strings.NewReader("hello"), closed: make(chan struct{})}, make(chan struct{}), make(chan struct{})}
 		over := make(chan struct{})
 		go func() {
-			pump(c, ends[1].(*net.UnixConn))
+			pump(c, ends[1].(*net.UnixConn), pumpTimes{pumpCheck, pumpPatience})
 			close(over)
 		}()
 		if _, err := ends[0].Write(make([]byte, size)); err != nil {
@@ -330,12 +330,11 @@ func TestAdoptedLate(t *testing.T) {
 
 // A client that takes nothing does not keep its connection from elsewhere when the engine has ended that. One that is slow gets what is left.
 func TestAdoptedStuck(t *testing.T) {
-	defer func(every time.Duration, most int) { pumpCheck, pumpPatience = every, most }(pumpCheck, pumpPatience)
-	pumpCheck, pumpPatience = time.Millisecond, 300
 	const size = 60_000
-	for name, pause := range map[string]time.Duration{"stuck": 0, "slow": 50 * time.Millisecond} {
+	for name, pause := range map[string]time.Duration{"stuck": 0, "slow": 10 * time.Millisecond} {
 		t.Run(name, func(t *testing.T) {
 			e := startEngine(t, Options{Loops: 1})
+			e.pumping = pumpTimes{time.Millisecond, 300}
 			ln, err := e.Adopt(newMemory())
 			if err != nil {
 				t.Fatal(err)
@@ -358,5 +357,63 @@ func TestAdoptedStuck(t *testing.T) {
 				t.Errorf("%d bytes of %d", n, size)
 			}
 		})
+	}
+}
+
+// moreConn is a connection whose client sends something when the engine has ended, and then takes what is sent to it.
+type moreConn struct {
+	stuckConn
+	ended, said chan struct{}
+	reads       int
+}
+
+func (c *moreConn) Read(p []byte) (int, error) {
+	switch c.reads++; c.reads {
+	case 1:
+		<-c.ended
+		return copy(p, "more"), nil
+	case 2:
+		close(c.said)
+	}
+	<-c.closed
+	return 0, net.ErrClosed
+}
+
+func (c *moreConn) Write(p []byte) (int, error) {
+	select {
+	case <-c.said:
+		c.taken.Add(int64(len(p)))
+		return len(p), nil
+	case <-c.closed:
+		return 0, net.ErrClosed
+	}
+}
+
+// A client that sends more before it takes what is still on its way to it is not kept waiting with that.
+func TestAdoptedSaysMore(t *testing.T) {
+	const size = 60_000
+	e := startEngine(t, Options{Loops: 1})
+	e.pumping.check = 20 * time.Millisecond
+	ln, err := e.Adopt(newMemory())
+	if err != nil {
+		t.Fatal(err)
+	}
+	bye := opener(func(c backend.Conn) backend.Stream {
+		c.Write(make([]byte, size))
+		c.Close()
+		return &calls{t: t}
+	})
+	if err := e.ServeProtocol(ln, bye, ProtocolOptions{Bounds: backend.Bounds{Linger: -1}}); err != nil {
+		t.Fatal(err)
+	}
+	c := &moreConn{stuckConn: stuckConn{closed: make(chan struct{})}, ended: make(chan struct{}), said: make(chan struct{})}
+	if err := ln.ServeConn(c); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the engine has ended it", func() bool { return e.Conns() == 0 })
+	close(c.ended)
+	waitFor(t, c.closed, "end of the connection")
+	if n := c.taken.Load(); n != size {
+		t.Errorf("%d bytes of %d", n, size)
 	}
 }
