@@ -76,7 +76,7 @@ func (ln *Listener) ServeConn(c net.Conn) error {
 		return ErrStopped
 	}
 	if pumped {
-		go pump(c, pair)
+		go pump(c, pair, ln.e.pumping)
 	} else {
 		c.Close() // the loop has a duplicate
 	}

@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -265,14 +268,73 @@ func (c *stuckConn) Close() error         { c.once.Do(func() { close(c.closed) }
 func (c *stuckConn) RemoteAddr() net.Addr { return &net.UnixAddr{Name: "memory", Net: "unix"} }
 func (c *stuckConn) LocalAddr() net.Addr  { return &net.UnixAddr{Name: "memory", Net: "unix"} }
 
+// tardyConn is a client that sends something when the engine has ended its connection, and takes what is left a bit later.
+type tardyConn struct {
+	stuckConn
+	ended, said chan struct{} // closed: the engine has ended; the last words were read
+}
+
+func (c *tardyConn) Read(p []byte) (int, error) {
+	<-c.ended
+	n, err := c.stuckConn.request.Read(p)
+	if err != nil {
+		<-c.closed
+		return 0, net.ErrClosed
+	}
+	defer close(c.said)
+	return n, nil
+}
+
+func (c *tardyConn) Write(p []byte) (int, error) {
+	<-c.said
+	for range 1000 {
+		runtime.Gosched() // the last words are passed on, and refused, meanwhile
+	}
+	c.taken.Add(int64(len(p)))
+	return len(p), nil
+}
+
+// What a client sends too late does not cost it the rest of what the engine has sent.
+func TestAdoptedLate(t *testing.T) {
+	const size = 60_000
+	for range 5 {
+		fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ends [2]net.Conn
+		for i, fd := range fds {
+			f := os.NewFile(uintptr(fd), "pair")
+			if ends[i], err = net.FileConn(f); err != nil {
+				t.Fatal(err)
+			}
+			f.Close()
+		}
+		c := &tardyConn{stuckConn{request: strings.NewReader("hello"), closed: make(chan struct{})}, make(chan struct{}), make(chan struct{})}
+		over := make(chan struct{})
+		go func() {
+			pump(c, ends[1].(*net.UnixConn), pumpTimes{pumpCheck, pumpPatience})
+			close(over)
+		}()
+		if _, err := ends[0].Write(make([]byte, size)); err != nil {
+			t.Fatal(err)
+		}
+		ends[0].Close()
+		close(c.ended)
+		waitFor(t, over, "end of the connection")
+		if n := c.taken.Load(); n != size {
+			t.Errorf("%d bytes of %d", n, size)
+		}
+	}
+}
+
 // A client that takes nothing does not keep its connection from elsewhere when the engine has ended that. One that is slow gets what is left.
 func TestAdoptedStuck(t *testing.T) {
-	defer func(every time.Duration, most int) { pumpCheck, pumpPatience = every, most }(pumpCheck, pumpPatience)
-	pumpCheck, pumpPatience = time.Millisecond, 300
 	const size = 60_000
-	for name, pause := range map[string]time.Duration{"stuck": 0, "slow": 50 * time.Millisecond} {
+	for name, pause := range map[string]time.Duration{"stuck": 0, "slow": 10 * time.Millisecond} {
 		t.Run(name, func(t *testing.T) {
 			e := startEngine(t, Options{Loops: 1})
+			e.pumping = pumpTimes{time.Millisecond, 300}
 			ln, err := e.Adopt(newMemory())
 			if err != nil {
 				t.Fatal(err)
@@ -295,5 +357,63 @@ func TestAdoptedStuck(t *testing.T) {
 				t.Errorf("%d bytes of %d", n, size)
 			}
 		})
+	}
+}
+
+// moreConn is a connection whose client sends something when the engine has ended, and then takes what is sent to it.
+type moreConn struct {
+	stuckConn
+	ended, said chan struct{}
+	reads       int
+}
+
+func (c *moreConn) Read(p []byte) (int, error) {
+	switch c.reads++; c.reads {
+	case 1:
+		<-c.ended
+		return copy(p, "more"), nil
+	case 2:
+		close(c.said)
+	}
+	<-c.closed
+	return 0, net.ErrClosed
+}
+
+func (c *moreConn) Write(p []byte) (int, error) {
+	select {
+	case <-c.said:
+		c.taken.Add(int64(len(p)))
+		return len(p), nil
+	case <-c.closed:
+		return 0, net.ErrClosed
+	}
+}
+
+// A client that sends more before it takes what is still on its way to it is not kept waiting with that.
+func TestAdoptedSaysMore(t *testing.T) {
+	const size = 60_000
+	e := startEngine(t, Options{Loops: 1})
+	e.pumping.check = 20 * time.Millisecond
+	ln, err := e.Adopt(newMemory())
+	if err != nil {
+		t.Fatal(err)
+	}
+	bye := opener(func(c backend.Conn) backend.Stream {
+		c.Write(make([]byte, size))
+		c.Close()
+		return &calls{t: t}
+	})
+	if err := e.ServeProtocol(ln, bye, ProtocolOptions{Bounds: backend.Bounds{Linger: -1}}); err != nil {
+		t.Fatal(err)
+	}
+	c := &moreConn{stuckConn: stuckConn{closed: make(chan struct{})}, ended: make(chan struct{}), said: make(chan struct{})}
+	if err := ln.ServeConn(c); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the engine has ended it", func() bool { return e.Conns() == 0 })
+	close(c.ended)
+	waitFor(t, c.closed, "end of the connection")
+	if n := c.taken.Load(); n != size {
+		t.Errorf("%d bytes of %d", n, size)
 	}
 }

@@ -67,6 +67,9 @@ func (s *socket) read(sys *system, p []byte) (n int, result readResult) {
 	case errno != 0:
 		s.errno = uint16(errno)
 		return 0, readFailed
+	case n == 0 && s.cut():
+		s.readable = false
+		return 0, readFailed
 	case n == 0:
 		s.readable, s.eof = false, true
 		return 0, readEnd
@@ -75,6 +78,12 @@ func (s *socket) read(sys *system, p []byte) (n int, result readResult) {
 		s.readable = false
 	}
 	return n, readBytes
+}
+
+// cut reports whether the connection has ended without a FIN of the peer, as a write has told. The system tells it only once: a read that
+// comes later returns 0, as after a FIN. If there was one before the RST, the write fails with EPIPE.
+func (s *socket) cut() bool {
+	return s.broken && s.errno != 0 && s.errno != uint16(syscall.EPIPE) // 0: it is not known why
 }
 
 // write writes a, then b, as far as the socket takes them now. An error leaves the socket broken.

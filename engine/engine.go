@@ -48,7 +48,8 @@ type Engine struct {
 	over     atomic.Bool // Shutdown resets what is left: nothing begins any more
 	floods   floods
 
-	given atomic.Uint32 // connections that came from goroutines: they go to the loops in turn
+	given   atomic.Uint32 // connections that came from goroutines: they go to the loops in turn
+	pumping pumpTimes
 
 	mu        sync.Mutex
 	listeners []*Listener
@@ -71,6 +72,7 @@ func New(o Options) (*Engine, error) {
 	e := &Engine{
 		log: o.logger(), connsMax: connsMax(o.MaxConns, openFilesMax()),
 		accessLog: o.AccessLog, accessBrief: o.AccessBrief || o.AccessLog == nil, connState: o.ConnState, trace: o.Trace, check: o.Check,
+		pumping: pumpTimes{pumpCheck, pumpPatience},
 	}
 	e.counts = o.AccessBrief && o.AccessLog != nil
 	e.readers = newFileReaders()

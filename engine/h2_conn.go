@@ -220,10 +220,13 @@ func (s *h2Conn) pingFrame(f h2Frame, p []byte) {
 	case len(p) != 8:
 		s.fail(h2FrameSizeError, causeH2FrameSize)
 	case f.has(h2Ack):
-		if s.draining == drainAsked && string(p) == h2DrainPing {
-			s.leave()
-		} else {
+		switch {
+		case s.draining != drainAsked || string(p) != h2DrainPing:
 			s.spend(h2CostFrame)
+		case s.lastID != 0:
+			s.leave()
+			// Otherwise the connection is new. Its peer may have a request for it, which it sends elsewhere because of GOAWAY; but to Go's client the
+			// end of the connection before that is a failure to connect, so the request would not be repeated. The peer has the time of the drain.
 		}
 	case s.budget.spendFree(h2CostFrame) || s.spend(h2CostFrame):
 		s.put(append(h2Frame{length: 8, kind: h2Ping, flags: h2Ack}.append(nil), p...))

@@ -69,6 +69,32 @@ func TestH2Drain(t *testing.T) {
 	}
 }
 
+// A connection without a request is not ended as soon as its peer knows: the peer may be about to use it, and take that for a failure to connect.
+func TestH2DrainUnused(t *testing.T) {
+	e, addr := startH2(t, Options{Loops: 1}, Limits{}, &testBackend{})
+	p := dialH2(t, addr)
+	drained := make(chan error, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), waitMost)
+	defer cancel()
+	go func() { drained <- e.Drain(ctx) }()
+	if f, ok := p.next().(*http2.GoAwayFrame); !ok || f.LastStreamID != 1<<31-1 {
+		t.Fatalf("%v", f)
+	}
+	ping, ok := p.next().(*http2.PingFrame)
+	if !ok {
+		t.Fatal("no PING")
+	}
+	p.WritePing(true, ping.Data)
+	p.WritePing(false, [8]byte{1})
+	if f, ok := p.next().(*http2.PingFrame); !ok || !f.IsAck() {
+		t.Errorf("%v in place of the answer to PING", f)
+	}
+	p.Close()
+	if err := wait(t, drained, "end of Drain"); err != nil {
+		t.Error(err)
+	}
+}
+
 // Peers that say nothing do not keep an engine from ending, and idle ones are ended after their time.
 func TestH2Idle(t *testing.T) {
 	e, addr := startH2(t, Options{Loops: 1}, Limits{IdleTimeout: 50 * time.Millisecond}, &testBackend{})

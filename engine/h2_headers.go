@@ -51,7 +51,8 @@ func (s *h2Conn) beginBlock(f h2Frame, st *h2Stream) {
 		s.decoder = hpack.NewDecoder(h2TableBytes, s.addField)
 	}
 	s.decoder.SetEmitEnabled(true)
-	s.decoder.SetMaxStringLength(b.limit)
+	// Not less than what a string can decode to that takeFragment lets pass, as Huffman codes have 5 bits at least: the section then gets a response.
+	s.decoder.SetMaxStringLength((b.limit + h2BlockOverhead) / 5 * 8)
 }
 
 // addField takes a field from the decoder.

@@ -114,7 +114,11 @@ func TestH2Refusals(t *testing.T) {
 	p.wants(9, "501", "*")
 	p.get(11, "/hello", "expect", "miracles")
 	p.wants(11, "417", "*")
-	p.lives(13)
+	for id, long := range []string{strings.Repeat("~", 4001), strings.Repeat("~", 7000), strings.Repeat("a", 9000)} {
+		p.get(uint32(2*id+13), "/hello", "cookie", long) // one long field is refused as several are
+		p.wants(uint32(2*id+13), "431", "*")
+	}
+	p.lives(19)
 }
 
 // Bodies of both kinds, of every size around that of a frame and of the windows, in pieces of several sizes.

@@ -9,8 +9,7 @@ import (
 	"moonbridge/reactor"
 )
 
-// Tests change these.
-var (
+const (
 	// pumpCheck is how often it is checked whether the engine has closed a connection that it sends nothing more on, or whose peer takes nothing.
 	pumpCheck = time.Second
 	// pumpPatience is for how many of these a peer may take no more of what is left of a connection that the engine has closed.
@@ -20,20 +19,26 @@ var (
 // closeWriter is a connection that can finish sending.
 type closeWriter interface{ CloseWrite() error }
 
+// pumpTimes are pumpCheck and pumpPatience. Tests have others.
+type pumpTimes struct {
+	check    time.Duration
+	patience int
+}
+
 // pump passes everything on between a connection and one end of a pair of sockets, whose other end is on a loop.
-func pump(c net.Conn, pair *net.UnixConn) {
+func pump(c net.Conn, pair *net.UnixConn, times pumpTimes) {
 	received := make(chan struct{})
 	go func() {
 		defer close(received)
-		if _, err := io.Copy(onlyWriter{pair}, c); err != nil {
+		if _, err := io.Copy(pumpInput{pair}, c); err != nil {
 			pair.Close()
 		} else {
 			pair.CloseWrite()
 		}
 	}()
-	_, err := io.Copy(newPumpWriter(c, pair), onlyReader{pair})
+	_, err := io.Copy(newPumpWriter(c, pair, times), onlyReader{pair})
 	if half, ok := c.(closeWriter); ok && err == nil && half.CloseWrite() == nil {
-		awaitPump(pair, received)
+		awaitPump(pair, received, times.check)
 	}
 	c.Close()
 	pair.Close()
@@ -41,8 +46,8 @@ func pump(c net.Conn, pair *net.UnixConn) {
 }
 
 // awaitPump waits until everything was received from the connection, or the loop has closed its end.
-func awaitPump(pair *net.UnixConn, received <-chan struct{}) {
-	tick := time.NewTicker(pumpCheck)
+func awaitPump(pair *net.UnixConn, received <-chan struct{}, check time.Duration) {
+	tick := time.NewTicker(check)
 	defer tick.Stop()
 	for !hungUp(pair) {
 		select {
@@ -56,8 +61,9 @@ func awaitPump(pair *net.UnixConn, received <-chan struct{}) {
 // pumpWriter writes what comes from the loop to a connection. A write may wait for the peer for as long as it likes: the engine sees that nothing is
 // taken, and ends the connection at its own limits. After that nobody would see it, so the connection is closed if a write takes too long.
 type pumpWriter struct {
-	c    net.Conn
-	pair *net.UnixConn
+	c     net.Conn
+	pair  *net.UnixConn
+	times pumpTimes
 
 	mu      sync.Mutex
 	writing bool
@@ -65,9 +71,9 @@ type pumpWriter struct {
 	timer   *time.Timer
 }
 
-func newPumpWriter(c net.Conn, pair *net.UnixConn) *pumpWriter {
-	w := &pumpWriter{c: c, pair: pair}
-	w.timer = time.AfterFunc(pumpCheck, w.look) // once in vain
+func newPumpWriter(c net.Conn, pair *net.UnixConn, times pumpTimes) *pumpWriter {
+	w := &pumpWriter{c: c, pair: pair, times: times}
+	w.timer = time.AfterFunc(times.check, w.look) // once in vain
 	return w
 }
 
@@ -75,7 +81,7 @@ func newPumpWriter(c net.Conn, pair *net.UnixConn) *pumpWriter {
 func (w *pumpWriter) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	w.writing, w.late = true, 0
-	w.timer.Reset(pumpCheck)
+	w.timer.Reset(w.times.check)
 	w.mu.Unlock()
 	n, err := w.c.Write(p)
 	w.mu.Lock()
@@ -92,13 +98,13 @@ func (w *pumpWriter) look() {
 	switch {
 	case !w.writing:
 	case hungUp(w.pair):
-		if w.late++; w.late > pumpPatience {
+		if w.late++; w.late > w.times.patience {
 			go w.c.Close() // the write returns then
 			return
 		}
 		fallthrough
 	default:
-		w.timer.Reset(pumpCheck)
+		w.timer.Reset(w.times.check)
 	}
 }
 
@@ -113,7 +119,15 @@ func hungUp(pair *net.UnixConn) bool {
 	return closed || failed != nil
 }
 
-// onlyWriter and onlyReader keep io.Copy from calling ReadFrom and WriteTo of the pair, which need more room for each copy.
-type onlyWriter struct{ io.Writer }
+// pumpInput passes on what is received. When the engine has closed its end, it is thrown away: what the engine has sent before is still to
+// reach the peer.
+type pumpInput struct{ pair *net.UnixConn }
 
+// Write implements io.Writer. It does not fail.
+func (w pumpInput) Write(p []byte) (int, error) {
+	w.pair.Write(p)
+	return len(p), nil
+}
+
+// onlyReader keeps io.Copy from calling WriteTo of the pair, which needs more room for each copy.
 type onlyReader struct{ io.Reader }

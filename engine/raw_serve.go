@@ -72,6 +72,12 @@ func (l *loop) drainRaw(of *addrs) {
 	}
 }
 
+// complete reports whether everything is sent, and the peer waits for nothing more.
+func (c *rawConn) complete() bool {
+	s, is := c.stream.(*h2Conn)
+	return c.state == rawLingering || is && len(s.streams) == 0 && c.Held() == 0
+}
+
 // resetRaw ends all raw connections, and all attempts to establish one.
 func (l *loop) resetRaw() {
 	if l.tls != nil {
@@ -87,7 +93,7 @@ func (l *loop) resetRaw() {
 	}
 	for _, c := range l.raw.all() {
 		if !c.state.over() {
-			if c.state != rawLingering { // otherwise everything is sent
+			if !c.complete() {
 				l.sys.resetOnClose(c.socket.fd)
 			}
 			c.fail(ErrStopped)

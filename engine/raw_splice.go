@@ -60,8 +60,11 @@ func (c *rawConn) splice() bool {
 func (c *rawConn) splicedNothing(errno syscall.Errno) bool {
 	switch errno {
 	case 0:
-		c.socket.readable, c.socket.eof = false, true
-		c.due = true
+		if c.socket.readable = false; c.socket.cut() {
+			c.fail(os.NewSyscallError("write", c.socket.failure()))
+			break
+		}
+		c.socket.eof, c.due = true, true
 	case syscall.EAGAIN: // the pipe was empty, so the socket is
 		c.socket.readable = false
 	case syscall.EINVAL, syscall.ENOSYS, syscall.EPERM:

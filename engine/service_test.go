@@ -211,6 +211,7 @@ func TestHandOver(t *testing.T) {
 	ln.HandOver()
 	drained := make(chan error)
 	go func() { drained <- e.Retire(context.Background()) }()
+	eventually(t, "the loops do not listen any more", e.stopping.Load)
 	for range 20 {
 		p := dial(t, ln.Addr())
 		p.say(get("/close"))
@@ -224,7 +225,7 @@ func TestHandOver(t *testing.T) {
 	if err := wait(t, drained, "the end of Retire"); err != nil {
 		t.Error(err)
 	}
-	if n := second.count(&second.started); n < 19 {
+	if n := second.count(&second.started); n != 20 {
 		t.Errorf("%d exchanges at the heir", n)
 	}
 }

@@ -10,6 +10,8 @@ import (
 
 	"moonbridge/handler/backend"
 	"moonbridge/httpparse"
+
+	"golang.org/x/net/http2"
 )
 
 // Requests that reached the machine before the shutdown are answered, even if no loop has noticed them: on idle connections, and
@@ -267,13 +269,14 @@ func TestShutdownWhenStalled(t *testing.T) {
 	}
 }
 
-// A connection that lingers has sent everything. The end of the engine does not destroy what its peer has not read yet.
+// Where everything is sent, on a connection that lingers or on an idle one with HTTP/2, the end of the engine does not destroy what the peer has
+// not read yet.
 func TestShutdownKeepsWhatWasSent(t *testing.T) {
 	const size = 1 << 20
-	for _, protocol := range []string{"HTTP", "another"} {
+	for _, protocol := range []string{"HTTP", "HTTP/2", "another"} {
 		t.Run(protocol, func(t *testing.T) {
-			e, addr := start(t, Options{Loops: 1}, Limits{DrainTimeout: waitMost}, &testBackend{window: 64})
-			if protocol != "HTTP" {
+			e, addr := start(t, Options{Loops: 1}, Limits{DrainTimeout: waitMost, H2C: true}, &testBackend{window: 64})
+			if protocol == "another" {
 				addr = serveRaw(t, e, "tcp4", opener(func(c backend.Conn) backend.Stream {
 					c.Write(make([]byte, size))
 					c.Close()
@@ -282,27 +285,47 @@ func TestShutdownKeepsWhatWasSent(t *testing.T) {
 			}
 			p := dial(t, addr)
 			p.conn().SetReadBuffer(64 << 10)
-			if protocol == "HTTP" {
+			var p2 *h2Peer
+			switch protocol {
+			case "HTTP/2":
+				p2 = greetH2(t, p.stream, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 2 * size})
+				p2.WriteWindowUpdate(0, 2*size)
+				p2.get(1, fmt.Sprintf("/big/%d", size))
+			case "HTTP":
 				p.say(fmt.Sprintf("GET /big/%d HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", size))
 			}
-			eventually(t, "the connection lingers", func() (lingers bool) {
+			eventually(t, "everything is sent", func() (sent bool) {
 				e.onEveryLoop(func(l *loop) error {
 					c, r := l.conns.First(), l.raw.conns.First()
-					lingers = c != nil && c.state == stateLingering || r != nil && r.state == rawLingering
+					sent = c != nil && c.state == stateLingering || r != nil && r.state == rawLingering
+					if h := l.h2; h != nil && h.twin.requests == 1 {
+						s := h.conns.First()
+						sent = len(s.streams) == 0 && s.raw.Held() == 0
+					}
 					return nil
 				})
-				return lingers
+				return sent
 			})
 			over, cancel := context.WithCancel(context.Background())
 			cancel()
 			if err := e.Shutdown(over); err != context.Canceled {
 				t.Error(err)
 			}
-			if protocol == "HTTP" {
+			switch protocol {
+			case "HTTP/2":
+				for n, ended := 0, false; !ended; {
+					if f, is := p2.next().(*http2.DataFrame); is {
+						n += len(f.Data())
+						if ended = f.StreamEnded(); ended && n != size {
+							t.Errorf("%d bytes of %d", n, size)
+						}
+					}
+				}
+			case "HTTP":
 				if n := len(p.hears(200)); n != size {
 					t.Errorf("%d bytes of %d", n, size)
 				}
-			} else {
+			default:
 				readsAll(t, p.r, make([]byte, size))
 			}
 		})

@@ -47,6 +47,8 @@ var mistakesAtStart = []mistake{
 		[]string{"1: module 'moonbridge.http' not found: its name is 'moonbridge_http'"}},
 	{"module of ours in capitals", `local http = require "Moonbridge-Shared"`,
 		[]string{"1: module 'Moonbridge-Shared' not found: its name is 'moonbridge_shared'"}},
+	{"a module with another separator", `require "moonbridge.websocket"`,
+		[]string{"1: module 'moonbridge.websocket' not found: its name is 'moonbridge_websocket'"}},
 	{"option mistyped", `listen{ { proto = "tcp4", port = 0 }, conect = print }`,
 		[]string{`1: listen: unknown option "conect" (did you mean "connect"?)`}},
 	{"option of a wrong type", `listen{ { proto = "tcp4", port = 0 }, max_fork = "3", connect = print }`,

@@ -13,21 +13,31 @@ import (
 	"testing"
 )
 
-// dashboardQueries are the queries of the dashboard for Grafana, with what Grafana puts in for the variables.
-func dashboardQueries(t *testing.T) (queries []string) {
+// dashboardPanel is a panel of the dashboard for Grafana.
+type dashboardPanel struct {
+	Title       string
+	Targets     []struct{ Expr string }
+	FieldConfig struct{ Defaults struct{ Unit string } }
+}
+
+func dashboardPanels(t *testing.T) []dashboardPanel {
 	t.Helper()
 	text, err := os.ReadFile("../../packaging/grafana-dashboard.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var dashboard struct {
-		Panels []struct{ Targets []struct{ Expr string } }
-	}
+	var dashboard struct{ Panels []dashboardPanel }
 	if err := json.Unmarshal(text, &dashboard); err != nil {
 		t.Fatal(err)
 	}
+	return dashboard.Panels
+}
+
+// dashboardQueries are the queries of the dashboard, with what Grafana puts in for the variables.
+func dashboardQueries(t *testing.T) (queries []string) {
+	t.Helper()
 	put := strings.NewReplacer("$__rate_interval", "10s", "$job", ".*", "$instance", ".*")
-	for _, p := range dashboard.Panels {
+	for _, p := range dashboardPanels(t) {
 		for _, target := range p.Targets {
 			queries = append(queries, put.Replace(target.Expr))
 		}
@@ -51,6 +61,24 @@ func TestDashboardNames(t *testing.T) {
 				t.Errorf("%s in %s", name, query)
 			}
 		}
+	}
+}
+
+// A share is at most 1, however many servers there are: it is a mean, or the ratio of two sums.
+func TestDashboardShares(t *testing.T) {
+	shares := 0
+	for _, p := range dashboardPanels(t) {
+		if p.FieldConfig.Defaults.Unit != "percentunit" {
+			continue
+		}
+		for _, target := range p.Targets {
+			if shares++; !strings.HasPrefix(target.Expr, "avg") && !strings.Contains(target.Expr, " / ") {
+				t.Errorf("%s: the shares of servers are added: %s", p.Title, target.Expr)
+			}
+		}
+	}
+	if shares < 3 {
+		t.Errorf("%d shares", shares)
 	}
 }
 

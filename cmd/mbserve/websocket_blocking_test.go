@@ -117,7 +117,7 @@ func TestWebSocketBlockingEnds(t *testing.T) {
 	s.cleanUp()
 }
 
-// request_timeout limits what the handler does with a message, not how long it waits for one.
+// request_timeout limits what the handler does with a message, or when the connection has ended, not how long it waits for that.
 func TestWebSocketBlockingTimeout(t *testing.T) {
 	t.Setenv("WS_LIMIT", "0.3")
 	t.Setenv("WS_GO_ON", filepath.Join(t.TempDir(), "never"))
@@ -134,8 +134,12 @@ func TestWebSocketBlockingTimeout(t *testing.T) {
 	}
 	idle.asks("echo still here", "still here") // it has waited for longer than the limit
 	s.wait("request_timeout")
-	idle.Conn.Close()
+	c.says("lingers")
 	c.Conn.Close()
+	eventually(t, "a handler whose client has gone is ended", func() bool {
+		return strings.Count(s.log.String(), "request_timeout: ending the worker") == 3
+	})
+	idle.Conn.Close()
 	s.stop()
 	s.cleanUp()
 }

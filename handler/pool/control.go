@@ -15,8 +15,8 @@ import (
 )
 
 // controlTimeout bounds the wait for room in a control socket's buffer. Many messages fit into it, so a process that does
-// not read for that long hangs.
-const controlTimeout = 5 * time.Second
+// not read for that long hangs. A variable for tests.
+var controlTimeout = 5 * time.Second
 
 var errMessage = errors.New("malformed message")
 

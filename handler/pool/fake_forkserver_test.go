@@ -162,6 +162,9 @@ func (s *fakeServer) fork(m shm.MsgForkBody, fds []int) {
 	cmd.Stderr = cmd.ExtraFiles[3]
 	r := shm.MsgForkedBody{Pool: m.Pool, Slot: m.Slot}
 	var err error
+	if strings.Contains(os.Args[1], "slow-fork") {
+		time.Sleep(50 * time.Millisecond)
+	}
 	if strings.Contains(os.Args[1], "no-fork") {
 		err = unix.EAGAIN
 	} else {

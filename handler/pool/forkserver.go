@@ -37,6 +37,8 @@ type forkServer struct {
 	ready      chan error    // receives once: the script has been loaded, or not
 	gone       chan struct{} // closed when the process has ended and is reaped
 	isDead     atomic.Bool   // it has closed its control socket
+	ending     atomic.Bool   // hangs has ended it
+	answered   atomic.Int64  // when it last answered a request for a process, in ns since it was started
 
 	wmu sync.Mutex // for writing to conn
 
@@ -162,7 +164,8 @@ func (fs *forkServer) await(ctx context.Context) error {
 	}
 }
 
-// send sends a message. A fork server that does not read for a long time is ended.
+// send sends a message. A fork server that neither reads nor forks for a long time is ended. One that has many forks to make reads the
+// next request when it has made the one before, so its answers extend the time: see heard.
 func (fs *forkServer) send(typ uint32, body []byte, fds ...int) error {
 	fs.wmu.Lock()
 	defer fs.wmu.Unlock()
@@ -179,8 +182,25 @@ func (fs *forkServer) send(typ uint32, body []byte, fds ...int) error {
 // dead reports whether the fork server has ended. Its workers may live on.
 func (fs *forkServer) dead() bool { return fs.isDead.Load() }
 
+// heard notes that it has answered a request for a process.
+func (fs *forkServer) heard() {
+	fs.answered.Store(int64(time.Since(fs.started)))
+	fs.conn.SetWriteDeadline(time.Now().Add(controlTimeout)) // also of a message that is being sent
+}
+
+// stuckSince is since when it has made nothing of a request that was made at a time.
+func (fs *forkServer) stuckSince(requested time.Time) time.Time {
+	if answered := fs.started.Add(time.Duration(fs.answered.Load())); answered.After(requested) {
+		return answered
+	}
+	return requested
+}
+
 // hangs ends a fork server that does not respond. A new one is started then.
 func (fs *forkServer) hangs() {
+	if fs.dead() || fs.ending.Swap(true) {
+		return
+	}
 	fs.h.log.Error("fork server hangs: ending it", "pid", fs.cmd.Process.Pid)
 	fs.cmd.Process.Kill()
 }

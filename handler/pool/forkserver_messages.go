@@ -70,8 +70,10 @@ func (fs *forkServer) read() error {
 		case shm.MsgFailed:
 			fs.settle(errors.New(string(body)))
 		case shm.MsgForked:
+			fs.heard()
 			err = give(body, fs.forked)
 		case shm.MsgTester:
+			fs.heard()
 			err = give(body, fs.testerForked)
 		case shm.MsgExited:
 			err = give(body, fs.exited)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"moonbridge/handler/shm"
 )
 
 var forkServerHello = regexp.MustCompile(`fork server says hello" pid=(\d+)`)
@@ -154,5 +156,71 @@ func TestForkServersKilledAtRandom(t *testing.T) {
 	r.stop(testPatience)
 	if left := inSessions(r.forkServers()); len(left) > 0 {
 		t.Errorf("processes left: %v", left)
+	}
+}
+
+// A fork server that has many forks to make does not hang as long as it makes one after the other. Meanwhile workers can be killed.
+func TestManyForksTakeLong(t *testing.T) {
+	defer func(before time.Duration) { forkTimeout = before }(forkTimeout)
+	forkTimeout = 600 * time.Millisecond
+	r := start(t, setup{script: "slow-fork", options: [][3]any{{0, "min_fork", 24}, {0, "max_fork", 24}}})
+	r.ready(24)
+	if strings.Contains(r.log.String(), "hangs") || len(r.forkServers()) != 1 {
+		t.Errorf("fork servers: %v", r.forkServers())
+	}
+	r.stop(testPatience)
+}
+
+// The time for a message to a fork server counts from its last answer.
+func TestForkServerReadsSlowly(t *testing.T) {
+	defer func(before time.Duration) { controlTimeout = before }(controlTimeout)
+	controlTimeout = 150 * time.Millisecond
+	ours, theirs, err := controlPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ours.Close()
+	defer theirs.Close()
+	ours.SetWriteBuffer(16 << 10)
+	fs := &forkServer{conn: ours, started: time.Now()}
+	const n = 100
+	read := make(chan error, 1)
+	go func() {
+		var buf []byte
+		for range n {
+			if _, _, err := readMsg(theirs, &buf); err != nil {
+				read <- err
+				return
+			}
+			time.Sleep(15 * time.Millisecond) // it forks
+			fs.heard()
+		}
+		read <- nil
+	}()
+	for i := range n {
+		if err := writeMsg(fs.conn, shm.MsgFork, shm.Bytes(&shm.MsgForkBody{Slot: uint32(i)})); err != nil {
+			t.Fatalf("message %d: %v", i, err)
+		}
+	}
+	if err := <-read; err != nil {
+		t.Error(err)
+	}
+}
+
+// A pool may end while requests for workers wait for the fork server.
+func TestKillWhileForksWait(t *testing.T) {
+	r := start(t, setup{script: "slow-fork", options: [][3]any{{0, "min_fork", 24}, {0, "max_fork", 24}, {0, "fork_error_delay", 0.01}}})
+	r.ready(24)
+	r.h.server().conn.SetWriteBuffer(1) // a few messages
+	for _, pid := range r.h.pids() {
+		unix.Kill(pid, unix.SIGKILL)
+	}
+	eventually(t, "forks wait", func() bool { return r.p.Stats().Booting > 12 })
+	r.h.Kill()
+	if left := inSessions(r.forkServers()); len(left) > 0 {
+		t.Errorf("processes left: %v", left)
+	}
+	if n := len(r.p.processes()); n > 0 {
+		t.Errorf("%d workers are taken for alive", n)
 	}
 }

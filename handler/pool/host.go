@@ -139,6 +139,9 @@ type Host struct {
 	kept chan struct{} // closed when no fork server is started any more
 	over chan struct{} // closed by Stop and Kill when everything has ended
 
+	hurried chan struct{} // closed by hurry
+	hurry   func()        // ends a Stop that is under way
+
 	signalled bool // workers were killed; belongs to Stop and Kill
 
 	testing  sync.Mutex  // held by Test
@@ -182,7 +185,8 @@ func Check(ctx context.Context, cfg Config) ([]*listen.Spec, error) {
 
 // load makes a host and a fork server that has loaded the script. After an error nothing is left.
 func load(ctx context.Context, cfg Config) (*Host, *forkServer, error) {
-	h := &Host{cfg: cfg, stop: make(chan struct{}), kept: make(chan struct{}), over: make(chan struct{})}
+	h := &Host{cfg: cfg, stop: make(chan struct{}), kept: make(chan struct{}), over: make(chan struct{}), hurried: make(chan struct{})}
+	h.hurry = sync.OnceFunc(func() { close(h.hurried) })
 	if err := h.complete(); err != nil {
 		return nil, nil, err
 	}

@@ -29,11 +29,21 @@ const (
 // their process groups, and exchanges that are left fail. At a deadline, or if the cause of ctx's end is
 // context.DeadlineExceeded, workers without an exchange still have a second to run finish. The error is that of ctx if
 // workers were killed. No process is left in any case. The engine's loops may be running or have ended.
+//
+// Kill, and the end of the ctx of another Stop, hurry a Stop that is under way: all workers are killed.
 func (h *Host) Stop(ctx context.Context) error {
 	if !h.begin() {
-		<-h.kept
-		return nil
+		return h.awaitEnd(ctx)
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-h.hurried:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	err := h.waitFor(ctx, func(p *Pool) bool {
 		p.dismissAway()
 		return p.living() == 0
@@ -68,10 +78,31 @@ func (h *Host) cut(patient bool) {
 	}
 }
 
+// awaitEnd waits for the end that another call brings about, and hurries that when ctx ends.
+func (h *Host) awaitEnd(ctx context.Context) error {
+	select {
+	case <-h.over:
+		return nil
+	default:
+	}
+	select {
+	case <-h.over:
+		return nil
+	case <-ctx.Done():
+	}
+	h.hurry()
+	<-h.over
+	if !h.signalled {
+		return nil
+	}
+	return ctx.Err()
+}
+
 // Kill ends everything at once.
 func (h *Host) Kill() {
+	h.hurry()
 	if !h.begin() {
-		<-h.kept
+		<-h.over
 		return
 	}
 	h.each((*Pool).dismissAll)
@@ -107,6 +138,7 @@ func (h *Host) finish() (killed bool) {
 		fs.killGroup()
 	}
 	fs.end(endTimeout)
+	h.each(func(p *Pool) { p.sv.sending.Wait() }) // each request fails now, and its worker is gone
 	h.hearOut()
 	h.releaseDictionaries()
 	for _, p := range h.Pools() {

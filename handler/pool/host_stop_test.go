@@ -87,6 +87,35 @@ func TestStopRetries(t *testing.T) {
 	}
 }
 
+// Kill hurries a Stop that is under way. Both return when everything has ended, and so does another Stop.
+func TestKillDuringStop(t *testing.T) {
+	for _, how := range []string{"Kill", "Stop"} {
+		r := start(t, setup{})
+		q := r.send(&request{method: "POST", target: "sleep?3600000"})
+		r.working()
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		stopped := make(chan error, 1)
+		go func() { stopped <- r.h.Stop(ctx) }()
+		eventually(t, "the stop begins", r.p.stopping.Load)
+		if how == "Kill" {
+			r.h.Kill()
+		} else if err := r.h.Stop(past(t)); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the other Stop: %v", err)
+		}
+		if left := inSessions(r.forkServers()); len(left) > 0 {
+			t.Fatalf("%s: processes left: %v", how, left)
+		}
+		if err := <-stopped; !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: Stop: %v", how, err)
+		}
+		wantStatus(t, q.wait(), 502)
+		if err := r.h.Stop(past(t)); err != nil {
+			t.Errorf("when all has ended: %v", err)
+		}
+	}
+}
+
 // A loop that gets round to it only after everything has ended takes nothing for damage.
 func TestStopBesideBusyLoop(t *testing.T) {
 	r := start(t, setup{})

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"sync"
 	"time"
 
 	"moonbridge/handler/pool/policy"
@@ -12,6 +13,8 @@ type supervisor struct {
 	kicked chan struct{} // something has happened
 	quit   chan struct{} // closed to end it
 	ended  chan struct{} // closed when it has ended
+
+	sending sync.WaitGroup // requests for workers; added to under Pool.mu, and not any more when the pool is ending
 
 	// Under Pool.mu.
 	policy  policy.Policy
@@ -74,13 +77,21 @@ func (p *Pool) adjust(now time.Time) time.Time {
 		forks, decided = p.decide(now)
 		next = earlier(next, decided)
 	}
+	if len(forks) > 0 {
+		p.sv.sending.Add(1)
+	}
 	p.mu.Unlock()
 
 	for _, w := range ended {
 		p.report(w)
 	}
-	for _, f := range forks {
-		f.send()
+	if len(forks) > 0 {
+		go func() { // many forks take their time, in which workers may have to be killed
+			defer p.sv.sending.Done()
+			for _, f := range forks {
+				f.send()
+			}
+		}()
 	}
 	return next
 }

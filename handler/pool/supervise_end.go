@@ -10,12 +10,11 @@ import (
 	"moonbridge/handler/pool/policy"
 )
 
-const (
-	// forkTimeout is how long the fork server may take to fork.
-	forkTimeout = 10 * time.Second
-	// startSpan is how soon after its fork the end of a worker that had no exchange counts as a failure of prepare.
-	startSpan = time.Second
-)
+// forkTimeout is how long the fork server may take for one fork. A variable for tests.
+var forkTimeout = 10 * time.Second
+
+// startSpan is how soon after its fork the end of a worker that had no exchange counts as a failure of prepare.
+const startSpan = time.Second
 
 // killDue kills the workers that have broken the protocol or exceeded a time limit, that have closed their control
 // socket and live on, and that do not end after memory was destroyed. It returns when to do so again if nothing happens;
@@ -38,7 +37,7 @@ func (p *Pool) killDue(now time.Time) (next time.Time) {
 			}
 			w.drain()
 		}
-		if w.state == policy.Booting && w.pid.Load() == 0 && w.activity.age(now) > forkTimeout {
+		if w.state == policy.Booting && w.pid.Load() == 0 && now.Sub(w.fs.stuckSince(w.activity.forked)) > forkTimeout {
 			w.fs.hangs()
 		}
 		switch {

@@ -83,6 +83,9 @@ func (s *blockingSocket) Message(_ *websocket.Conn, kind websocket.Kind, data []
 func (s *blockingSocket) Close(_ *websocket.Conn, code int, reason string) {
 	s.closed = true
 	if s.c != nil {
+		if s.asked { // request_timeout limits what the worker does then
+			s.asked, s.c.watch.claimed = false, 0
+		}
 		s.tell(shm.WSClose, uint32(code), []byte(reason))
 		s.c.OutputRoom()
 	}

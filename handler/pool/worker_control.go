@@ -71,7 +71,7 @@ func (w *Worker) listen() {
 				continue
 			}
 			failed = true
-			w.p.log.Error("worker: not started", "pid", w.pid.Load(), "err", string(body))
+			w.p.log.Error("worker: not started", "pid", w.pid.Load(), "err", notStarted(body))
 		case shm.MsgReport:
 			if w.report(body) != nil {
 				w.kill("malformed report")

@@ -16,6 +16,9 @@ const (
 	// reportsBurst at once. Most reports are shorter than a kilobyte; none is longer than ReportTextMax by much.
 	reportsPerSecond = 50
 	reportsBurst     = 500
+
+	// reportNameMax is the most bytes of a method, a path and so on in a report. Workers cut them to less.
+	reportNameMax = 512
 )
 
 // report is what a worker wants to have logged of an error.
@@ -48,6 +51,14 @@ func decodeReport(body []byte) (r report, err error) {
 	}
 	if len(body) > 0 || len(r.message)+len(r.traceback) > shm.ReportTextMax {
 		return r, fmt.Errorf("%w: report too long", errMessage)
+	}
+	if r.Status != 0 && (r.Status < 400 || r.Status > 599) { // it is counted by its number
+		return r, fmt.Errorf("%w: status of a report", errMessage)
+	}
+	for _, n := range name {
+		if len(n) > reportNameMax {
+			return r, fmt.Errorf("%w: names in a report", errMessage)
+		}
 	}
 	for i, to := range []*string{&r.in, &r.method, &r.path, &r.id, &r.trace, &r.interval} {
 		*to = printable(name[i])
@@ -127,4 +138,10 @@ func cutText(text []byte, missing uint32) string {
 		s += fmt.Sprintf("… (%d more bytes)", missing)
 	}
 	return s
+}
+
+// notStarted is what a worker says that does not start, for the log.
+func notStarted(text []byte) string {
+	n := min(len(text), lineMax)
+	return cutText(text[:n], uint32(len(text)-n))
 }

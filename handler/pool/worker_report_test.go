@@ -87,6 +87,25 @@ func TestReportMalformed(t *testing.T) {
 	if _, err := decodeReport(reportOf(shm.MsgReportBody{}, strings.Repeat("m", shm.ReportTextMax), "t", "x")); !errors.Is(err, errMessage) {
 		t.Errorf("a long text: %v", err)
 	}
+	for i := range 6 {
+		parts := make([]string, 8)
+		parts[2+i] = strings.Repeat("n", shm.ReportTextMax)
+		if _, err := decodeReport(reportOf(shm.MsgReportBody{}, parts...)); !errors.Is(err, errMessage) {
+			t.Errorf("a long name, part %d: %v", 2+i, err)
+		}
+	}
+	for _, status := range []uint32{1, 399, 600, 1<<32 - 1} { // each would be counted by itself
+		if _, err := decodeReport(reportOf(shm.MsgReportBody{Status: status}, "m")); !errors.Is(err, errMessage) {
+			t.Errorf("status %d: %v", status, err)
+		}
+	}
+}
+
+// What a worker that does not start says is cut, as a line of its standard error is.
+func TestNotStartedIsCut(t *testing.T) {
+	if got := notStarted([]byte("a\x00" + strings.Repeat("b", shm.MsgMax))); len(got) > lineMax+100 || !strings.HasPrefix(got, `a\x00b`) {
+		t.Errorf("%d bytes: %.20s", len(got), got)
+	}
 }
 
 // Too many reports are counted instead of logged.

@@ -11,7 +11,8 @@ import (
 type OpenOptions struct {
 	Most int // open connections of a client, at least 1
 
-	// Exempt reports whether a client is not limited. nil: everybody is. It is called on the loops.
+	// Exempt reports whether a client is not limited. nil: everybody is. It is called on the loops. What it says of a client must not
+	// change while that has connections, or they are not counted out: make another Open with the same Table instead.
 	Exempt func(client netip.Addr) bool
 
 	// Table is what has been counted already, by an Open with any limit. Default: a new one.

@@ -31,10 +31,17 @@ func NewDoorbell() (*Doorbell, error) {
 // Ring wakes the process that waits at the reading end. It never blocks: a doorbell that is full has been rung already.
 func (d *Doorbell) Ring() { ringFd(d.fd) }
 
-// Drain takes back all rings so far.
+// Drain takes back all rings so far. It never waits, whatever a worker has done: workers have the same eventfd, so one of them could make it
+// block, and take a ring away before this. (A system older than Linux 5.8 does not know of RWF_NOWAIT here.)
 func (d *Doorbell) Drain() {
 	var b [8]byte
-	unix.RawSyscall(unix.SYS_READ, uintptr(d.fd), uintptr(unsafe.Pointer(&b)), 8)
+	v := unix.Iovec{Base: &b[0]}
+	v.SetLen(len(b))
+	const noOffset = ^uintptr(0)
+	_, _, e := unix.RawSyscall6(unix.SYS_PREADV2, uintptr(d.fd), uintptr(unsafe.Pointer(&v)), 1, noOffset, noOffset, unix.RWF_NOWAIT)
+	if e != 0 && e != unix.EAGAIN {
+		unix.RawSyscall(unix.SYS_READ, uintptr(d.fd), uintptr(unsafe.Pointer(&b)), 8)
+	}
 }
 
 // Reader is the descriptor to wait on.

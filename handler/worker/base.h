@@ -75,12 +75,14 @@ const char *mb_check_text(lua_State *L, int i, size_t *n); /* string or number *
 void mb_set_functions(lua_State *L, const luaL_Reg *f);    /* into the table on top */
 /* Calls in protected mode, for which nothing is allocated: what they are called with can be freed whatever happens. */
 void mb_keep_function(lua_State *L, lua_CFunction f);                       /* once, before it is called so */
+void mb_push_kept(lua_State *L, lua_CFunction f);
 int mb_call_kept(lua_State *L, lua_CFunction f, void *with, int results);   /* with: a light userdata. As lua_pcall */
 void mb_keep_push(lua_State *L);                                            /* before mb_push_content is called */
 void mb_push_content(lua_State *L, mb_buf *b);                              /* pushes it, as a string */
 int mb_push_functions(lua_State *L, const luaL_Reg *f);    /* pushes a table of them; returns 1 */
 int mb_key_among(lua_State *L, const char *const *names);  /* index of the key at -2 in a list that ends with NULL, or -1 */
-/* Calls read for each option in the table at 2, with its value on top. Raises an error for one that is not used: bits of known. */
+/* Calls read for each option in the table at 2, with its value on top. Raises an error for one that is not used: bits of known. The values
+ * stay on the stack, so that their text stays valid if code of the application takes them out of the table meanwhile. */
 void mb_each_option(lua_State *L, const char *verb, const char *const *known, unsigned used,
 	void (*read)(lua_State *L, void *with, int option), void *with);
 const char *mb_error_text(lua_State *L, size_t *n);        /* of the error on top */

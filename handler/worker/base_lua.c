@@ -68,10 +68,15 @@ void mb_keep_function(lua_State *L, lua_CFunction f)
 	lua_rawset(L, LUA_REGISTRYINDEX);
 }
 
-int mb_call_kept(lua_State *L, lua_CFunction f, void *with, int results)
+void mb_push_kept(lua_State *L, lua_CFunction f)
 {
 	lua_pushlightuserdata(L, (void *)(uintptr_t)f);
 	lua_rawget(L, LUA_REGISTRYINDEX);
+}
+
+int mb_call_kept(lua_State *L, lua_CFunction f, void *with, int results)
+{
+	mb_push_kept(L, f);
 	lua_pushlightuserdata(L, with);
 	return lua_pcall(L, 1, results, 0);
 }
@@ -136,7 +141,8 @@ void mb_each_option(lua_State *L, const char *verb, const char *const *known, un
 {
 	luaL_checktype(L, 2, LUA_TTABLE);
 	lua_settop(L, 2);
-	for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
+	for (lua_pushnil(L); lua_next(L, 2); lua_insert(L, -2)) {
+		luaL_checkstack(L, LUA_MINSTACK, verb);
 		int i = mb_key_among(L, known);
 		if (i < 0 || !(used >> i & 1))
 			luaL_error(L, "%s: there is no option '%s'", verb,

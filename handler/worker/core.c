@@ -181,7 +181,8 @@ const mb_field *mb_field_at(lua_State *L, uint32_t i)
 	return f;
 }
 
-int mb_ask_server(lua_State *L, const char *who, uint32_t type, const void *p, size_t n, uint32_t want, int *fd)
+int mb_ask_server(lua_State *L, const char *who, uint32_t type, const void *p, size_t n, uint32_t want, void *answer,
+	size_t size, int *fd)
 {
 	mb_msg m;
 	uint8_t *payload = NULL;
@@ -189,16 +190,22 @@ int mb_ask_server(lua_State *L, const char *who, uint32_t type, const void *p, s
 	if (mb_message_send(process.control, type, p, n) ||
 	    mb_message_receive(process.control, &m, &payload, fds, &nfds) != 1)
 		luaL_error(L, "%s: the server is gone", who);
-	int keep = fd && m.type == want && nfds == 1;
-	if (fd)
-		*fd = keep ? fds[0] : -1;
-	mb_close_all(fds + keep, nfds - keep);
+	int accepted = m.type == want && m.len >= size && nfds == (fd != NULL);
+	if (accepted) {
+		if (size)
+			memcpy(answer, payload, size);
+		if (fd)
+			*fd = fds[0];
+		free(payload);
+		return 1;
+	}
+	mb_close_all(fds, nfds);
 	char text[MB_TEXT_MAX]; /* so that nothing is lost if Lua has no memory */
 	size_t len = m.len > sizeof text ? sizeof text : m.len;
 	memcpy(text, payload, len);
 	free(payload);
-	lua_pushlstring(L, text, len);
-	if (m.type != want && m.type != MB_MSG_LISTEN_ERR)
+	if (m.type != MB_MSG_LISTEN_ERR)
 		luaL_error(L, "%s: unexpected message %d from the server", who, (int)m.type);
-	return m.type == want;
+	lua_pushlstring(L, text, len);
+	return 0;
 }

@@ -31,10 +31,11 @@ typedef struct {
 } mb_process;
 extern mb_process process;
 
-/* Asks the server, which answers with a message of type want, and perhaps a descriptor, or refuses. Pushes the payload
- * of the answer, or the text of the refusal, as a string; 0: the latter. who begins the errors that it raises. *fd is -1
- * if no descriptor has come; NULL: none is wanted. */
-int mb_ask_server(lua_State *L, const char *who, uint32_t type, const void *p, size_t n, uint32_t want, int *fd);
+/* Asks the server, which answers with a message of type want, whose first size bytes go to answer, and with a descriptor unless fd is
+ * NULL; or refuses: then the text is pushed, and 0 returned. who begins the errors that it raises. If the server has not refused, no code of
+ * the script runs before it returns: finalizers may ask, too, and the order of the answers is that of the questions. */
+int mb_ask_server(lua_State *L, const char *who, uint32_t type, const void *p, size_t n, uint32_t want, void *answer,
+	size_t size, int *fd);
 
 typedef struct {
 	size_t limit; /* bytes; 0: none */

@@ -8,9 +8,11 @@
 
 static const char FAILED[] = "failed"; /* in the place of a status; errno says why */
 
-/* Reads what is there into the empty buffer. Returns NULL, or the status that ends the call. */
+/* Reads what is there into the buffer, if that is empty. Returns NULL, or the status that ends the call. */
 static const char *fill(mb_handle *h, int wait)
 {
+	if (h->in_at < h->in_end)
+		return NULL;
 	if (h->fd < 0)
 		return "eof";
 	for (;;) {
@@ -62,15 +64,19 @@ static wish check_wish(lua_State *L, const char *name)
 /* Moves bytes that are wanted from the handle's buffer to b. Returns NULL if more are wanted. */
 static const char *take(mb_handle *h, wish *w, luaL_Buffer *b)
 {
+	char *to = luaL_prepbuffer(b); /* first: it may run a finalizer, which may read from the same handle */
 	const char *p = h->in + h->in_at, *end = NULL;
 	size_t n = h->in_end - h->in_at;
+	if (n > LUAL_BUFFERSIZE)
+		n = LUAL_BUFFERSIZE;
 	if (n > w->left)
 		n = w->left;
 	if (w->has_terminator && n)
 		end = memchr(p, w->terminator, n);
 	if (end)
 		n = (size_t)(end - p) + 1;
-	luaL_addlstring(b, p, n);
+	memcpy(to, p, n);
+	luaL_addsize(b, n);
 	h->in_at += n;
 	if (w->left != SIZE_MAX)
 		w->left -= n;

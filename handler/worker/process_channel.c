@@ -455,7 +455,7 @@ static int declare(lua_State *L)
 	read_rule(L, &d);
 	memcpy(message, &d, sizeof d);
 	memcpy(message + sizeof d, pattern.p, pattern.n);
-	if (!mb_ask_server(L, "moonbridge_channel.declare", MB_MSG_DECLARE, message, sizeof d + pattern.n, MB_MSG_LISTEN_OK, NULL))
+	if (!mb_ask_server(L, "moonbridge_channel.declare", MB_MSG_DECLARE, message, sizeof d + pattern.n, MB_MSG_LISTEN_OK, NULL, 0, NULL))
 		return luaL_error(L, "moonbridge_channel.declare: %s", lua_tostring(L, -1));
 	return 0;
 }

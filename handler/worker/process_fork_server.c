@@ -249,6 +249,28 @@ static int serve_messages(void)
 	}
 }
 
+static int collect(lua_State *L)
+{
+	lua_gc(L, LUA_GCCOLLECT, 0);
+	return 0;
+}
+
+/* Garbage that is collected now is not copied into workers. LuaJIT ends a collection with the error of a finalizer, so there may be
+ * more than one until all of it is gone. */
+static void collect_garbage(lua_State *L)
+{
+	for (int clean = 0, tries = 0; clean < 2 && tries < 1000; tries++) {
+		if (mb_call_kept(L, collect, NULL, 0)) {
+			size_t n;
+			const char *s = mb_error_text(L, &n);
+			mb_log("garbage collection", s, n);
+			lua_settop(L, 0);
+		} else {
+			clean++;
+		}
+	}
+}
+
 static void fork_server(int argc, char **argv)
 {
 	fcntl(process.control, F_SETFD, FD_CLOEXEC);
@@ -258,6 +280,7 @@ static void fork_server(int argc, char **argv)
 	lua_State *L = process.L = mb_state_new(argc, argv);
 	if (!L)
 		fail("not enough memory", 17);
+	mb_keep_function(L, collect);
 	int failed = mb_state_run(L, argc, argv);
 	mb_own_only_after(L, failed);
 	if (failed) {
@@ -266,9 +289,7 @@ static void fork_server(int argc, char **argv)
 		fail(s, n);
 	}
 	process.script_ended = 1;
-	/* Garbage that is collected now is not copied into workers. */
-	lua_gc(L, LUA_GCCOLLECT, 0);
-	lua_gc(L, LUA_GCCOLLECT, 0);
+	collect_garbage(L);
 	fflush(NULL);
 	open_sigchld_pipe();
 	mb_files_report();

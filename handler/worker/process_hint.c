@@ -6,7 +6,7 @@
 #include <string.h>
 
 static const char *const own[] = {"moonbridge_http", "moonbridge_io", "moonbridge_shared", "moonbridge_cache",
-	"moonbridge_crypto", "moonbridge.web", "moonbridge_channel", NULL};
+	"moonbridge_crypto", "moonbridge.web", "moonbridge_channel", "moonbridge_websocket", "moonbridge.test", NULL};
 
 /* Are they the same but for the case of letters, and for what stands between words? */
 static int alike(const char *a, const char *b)

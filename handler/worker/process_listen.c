@@ -354,9 +354,8 @@ static void serialise(lua_State *L, message *m)
  * an error. */
 static void ask_server(lua_State *L, const message *m)
 {
-	if (!mb_ask_server(L, "listen", MB_MSG_LISTEN, m->text, m->len, MB_MSG_LISTEN_OK, NULL))
+	if (!mb_ask_server(L, "listen", MB_MSG_LISTEN, m->text, m->len, MB_MSG_LISTEN_OK, NULL, 0, NULL))
 		luaL_error(L, "%s", lua_tostring(L, -1));
-	lua_pop(L, 1);
 }
 
 static int keep_function(lua_State *L, int t, const char *name)
@@ -488,26 +487,30 @@ int mb_listen(lua_State *L)
 	m->len = 0;
 	serialise(L, m);
 	size_t count = mb_rawlen(L, 1);
-	/* Room is allocated before the server opens anything. */
-	mb_pool *p = realloc(pools, (npools + 1) * sizeof *p);
-	if (!p)
-		return luaL_error(L, "not enough memory");
-	pools = p;
 	mb_connect *l = lua_newuserdata(L, (count + 1) * sizeof *l);
-	p = &pools[npools];
-	*p = (mb_pool){.listeners = (uint32_t)count, .listener = l};
+	/* Room is allocated before the server opens anything. The server has counted the pool when it answers, so it is counted here at
+	 * once: all that follows may run a finalizer, which may call listen, too. */
+	mb_pool *room = realloc(pools, (npools + 1) * sizeof *room);
+	if (!room)
+		return luaL_error(L, "not enough memory");
+	pools = room;
 	ask_server(L, m);
+	mb_pool p = {.prepare = LUA_NOREF, .finish = LUA_NOREF, .selftest = LUA_NOREF, .connect = {.ref = LUA_NOREF}};
+	const uint32_t number = npools++;
+	pools[number] = p;
 	luaL_ref(L, LUA_REGISTRYINDEX); /* keeps l as long as the process lives */
-	p->prepare = keep_function(L, 1, "prepare");
-	p->finish = keep_function(L, 1, "finish");
-	p->selftest = keep_function(L, 1, "selftest");
-	keep_options(L, p);
-	p->connect = keep_connect(L, 1, "connect");
+	p.prepare = keep_function(L, 1, "prepare");
+	p.finish = keep_function(L, 1, "finish");
+	p.selftest = keep_function(L, 1, "selftest");
+	keep_options(L, &p);
+	p.connect = keep_connect(L, 1, "connect");
 	for (size_t i = 0; i < count; i++) {
 		lua_rawgeti(L, 1, (int)i + 1);
 		l[i] = keep_own(L, lua_gettop(L));
 		lua_pop(L, 1);
 	}
-	npools++;
+	p.listeners = (uint32_t)count;
+	p.listener = l;
+	pools[number] = p;
 	return 0;
 }

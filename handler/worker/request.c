@@ -147,6 +147,7 @@ static int push_id(lua_State *L)
 static int push_trace(lua_State *L, size_t at, size_t n)
 {
 	size_t len;
+	mb_settle_head(L);
 	const char *s = mb_request_trace(&len);
 	if (!s || len <= at)
 		return 0;

@@ -208,6 +208,7 @@ int mb_push_faulty(lua_State *L);
 
 /* --- request_devpage.c ---------------------------------------------------------- */
 
+void mb_devpage_install(lua_State *L); /* when the worker starts */
 int mb_devpage_answer(lua_State *L); /* shows the error on top; -1: not possible */
 
 /* --- upward: doc.go has the reasons ------------------------------------------------ */

@@ -216,6 +216,8 @@ static int send_page(lua_State *L)
 	return 0;
 }
 
+void mb_devpage_install(lua_State *L) { mb_keep_function(L, send_page); }
+
 int mb_devpage_answer(lua_State *L)
 {
 	size_t n;
@@ -225,8 +227,7 @@ int mb_devpage_answer(lua_State *L)
 	page.len = 0;
 	failed = 0;
 	build_page(s, n);
-	lua_pushcfunction(L, send_page);
-	int r = failed || lua_pcall(L, 0, 0, 0) ? -1 : 0;
+	int r = failed || mb_call_kept(L, send_page, NULL, 0) ? -1 : 0;
 	mb_buf_free(&page);
 	return r;
 }

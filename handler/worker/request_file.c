@@ -50,7 +50,7 @@ static void read_option(lua_State *L, const char *verb, unsigned used, options *
 		luaL_error(L, "%s: the option '%s' must be a %s, not a %s", verb, name,
 			lua_typename(L, known[i].type), lua_typename(L, type));
 	if (type == LUA_TSTRING) {
-		o->text[i].p = lua_tolstring(L, -1, &o->text[i].n); /* the table keeps it */
+		o->text[i].p = lua_tolstring(L, -1, &o->text[i].n); /* read_options keeps it */
 	} else if (type == LUA_TBOOLEAN) {
 		o->delete = lua_toboolean(L, -1);
 	} else {
@@ -61,6 +61,7 @@ static void read_option(lua_State *L, const char *verb, unsigned used, options *
 	}
 }
 
+/* The values stay on the stack, so that their text stays valid if code of the application takes them out of the table meanwhile. */
 static void read_options(lua_State *L, int at, const char *verb, unsigned used, options *o)
 {
 	memset(o, 0, sizeof *o);
@@ -72,7 +73,7 @@ static void read_options(lua_State *L, int at, const char *verb, unsigned used, 
 	lua_pushnil(L);
 	while (lua_next(L, at)) {
 		read_option(L, verb, used, o);
-		lua_pop(L, 1);
+		lua_insert(L, -2); /* below the key, which lua_next takes */
 	}
 }
 

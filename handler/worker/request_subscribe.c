@@ -84,7 +84,7 @@ static mb_text text_option(lua_State *L, const wish *w, const char *name)
 	mb_text t;
 	if (lua_type(L, -1) != LUA_TSTRING)
 		luaL_error(L, "%s: the option '%s' must be a string, not a %s", w->verb, name, luaL_typename(L, -1));
-	t.p = lua_tolstring(L, -1, &t.n); /* the table keeps it */
+	t.p = lua_tolstring(L, -1, &t.n); /* mb_each_option keeps it */
 	return t;
 }
 

@@ -57,7 +57,7 @@ static mb_text text_of(lua_State *L, const char *name, size_t max)
 	mb_text t;
 	if (lua_type(L, -1) != LUA_TSTRING)
 		luaL_error(L, "%s: the option '%s' must be a string, not a %s", verb, name, luaL_typename(L, -1));
-	t.p = lua_tolstring(L, -1, &t.n); /* the table keeps it */
+	t.p = lua_tolstring(L, -1, &t.n); /* mb_each_option keeps it */
 	if (t.n > max)
 		luaL_error(L, "%s: the option '%s' has more than %d bytes", verb, name, (int)max);
 	return t;
@@ -301,6 +301,14 @@ static void make_message(lua_State *L, wish *w)
 	memcpy(message.p, h, sizeof *h);
 }
 
+static void check_state(lua_State *L)
+{
+	if (response.state != MB_RESPONSE_NONE || response.broken)
+		luaL_error(L, "%s: a response has already begun", verb);
+	if (response.ring)
+		luaL_error(L, "%s: an interim response has been sent", verb);
+}
+
 /* Checks what was called, and makes the message of it. 0: the request begins no WebSocket. It was refused, and nil and a
  * message are pushed. */
 static int prepare(lua_State *L, uint32_t used)
@@ -309,12 +317,10 @@ static int prepare(lua_State *L, uint32_t used)
 	mb_request_check(L, 1);
 	if (exchange.transport)
 		return luaL_error(L, "%s: not on a raw connection", verb);
-	if (response.state != MB_RESPONSE_NONE || response.broken)
-		return luaL_error(L, "%s: a response has already begun", verb);
-	if (response.ring)
-		return luaL_error(L, "%s: an interim response has been sent", verb);
+	check_state(L);
 	names.len = 0;
 	read_options(L, &w, used);
+	check_state(L); /* again: code of the application may have run, as a finalizer */
 	const char *why = no_handshake(L);
 	if (why)
 		return refuse(L, why);

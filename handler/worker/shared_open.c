@@ -77,12 +77,8 @@ static int ask(lua_State *L, const char *name, uint64_t size, int keep, mb_msg_d
 	int fd;
 	memcpy(message, &m, sizeof m);
 	memcpy(message + sizeof m, name, n);
-	if (!mb_ask_server(L, "shared", MB_MSG_DICTIONARY, message, sizeof m + n, MB_MSG_DICTIONARY_OK, &fd))
+	if (!mb_ask_server(L, "shared", MB_MSG_DICTIONARY, message, sizeof m + n, MB_MSG_DICTIONARY_OK, ok, sizeof *ok, &fd))
 		return luaL_error(L, "shared: %s", lua_tostring(L, -1));
-	if (fd < 0 || mb_rawlen(L, -1) != sizeof *ok)
-		return luaL_error(L, "shared: malformed answer from the server");
-	memcpy(ok, lua_tostring(L, -1), sizeof *ok);
-	lua_pop(L, 1);
 	return fd;
 }
 

@@ -82,6 +82,8 @@ static int handle_write(lua_State *L)
 	for (int i = 2; i <= top; i++) {
 		size_t n;
 		const char *p = luaL_checklstring(L, i, &n);
+		if (!s->f) /* a number was made a string, and a finalizer has closed the file */
+			return luaL_error(L, "attempt to use a closed file");
 		if (fwrite(p, 1, n, s->f) != n)
 			return mb_push_result(L, 0);
 	}

@@ -32,30 +32,47 @@ static size_t check_maxlen(lua_State *L, int i)
 	return v < 9007199254740992.0 ? (size_t)v : SIZE_MAX;
 }
 
+static FILE *open_file(lua_State *L, const mb_file *s)
+{
+	FILE *f = mb_file_stdio(s);
+	if (!f)
+		luaL_error(L, "attempt to use a closed file");
+	return f;
+}
+
 /* Pushes the bytes up to and including the terminator, but no more than max, or nil at the
  * end of the file. Each byte is examined once and copied once. */
-static int read_until(lua_State *L, FILE *f, char terminator, size_t max)
+static int read_until(lua_State *L, const mb_file *s, char terminator, size_t max)
 {
 	luaL_Buffer b;
 	luaL_buffinit(L, &b);
 	size_t n, got = 0;
 	const char *p = NULL;
-	int end = 0;
-	clearerr(f); /* like Lua's own functions: a terminal can deliver more after an end of file */
-	while (!end && (got < max || !got) && (p = next_bytes(f, &n))) {
+	int end = 0, failed = 0, e = 0;
+	clearerr(open_file(L, s)); /* like Lua's own functions: a terminal can deliver more after an end of file */
+	while (!end && (got < max || !got)) {
+		char *to = luaL_prepbuffer(&b);
+		FILE *f = open_file(L, s); /* again: a finalizer may have closed it, if this handle belongs to an object that nobody has */
+		if (!(p = next_bytes(f, &n))) {
+			e = errno;
+			failed = ferror(f);
+			break;
+		}
 		if (n > max - got)
 			n = max - got;
+		if (n > LUAL_BUFFERSIZE)
+			n = LUAL_BUFFERSIZE;
 		const char *t = memchr(p, terminator, n);
 		if (t)
 			n = (size_t)(t - p) + 1;
-		luaL_addlstring(&b, p, n);
+		memcpy(to, p, n);
+		luaL_addsize(&b, n);
 		mb_stdio_skip(f, n);
 		got += n;
 		end = t || got == max;
 	}
-	int e = errno;
 	luaL_pushresult(&b);
-	if (ferror(f)) {
+	if (failed) {
 		errno = e;
 		return mb_push_result(L, 0);
 	}
@@ -75,8 +92,5 @@ int mb_readuntil(lua_State *L)
 	if (n != 1)
 		return luaL_error(L, "readuntil: the terminator must be one byte, not %d", (int)(n > 9999 ? 9999 : n));
 	size_t max = check_maxlen(L, 3);
-	FILE *f = mb_file_stdio(s);
-	if (!f)
-		return luaL_error(L, "attempt to use a closed file");
-	return read_until(L, f, *t, max);
+	return read_until(L, s, *t, max);
 }

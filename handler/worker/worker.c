@@ -95,6 +95,7 @@ int mb_worker_run(void)
 	lua_State *L = process.L;
 	const mb_pool *p = mb_pool_at(worker.pool);
 	mb_random_seed(L);
+	mb_exchange_install(L);
 	if (!p || prepare(L, p))
 		return 1;
 	mb_exchange_prepare_stack(L);

@@ -33,6 +33,8 @@ size_t mb_report_build(uint8_t *to, size_t cap, const mb_report *r, const mb_ori
 
 /* --- worker_exchange.c --------------------------------------------------- */
 
+/* Before prepare, and after it. Only the first allocates: that may run a finalizer of the application, whose error LuaJIT passes on. */
+void mb_exchange_install(lua_State *L);
 void mb_exchange_prepare_stack(lua_State *L);
 enum { MB_RUN_ON, MB_RUN_RETIRE, MB_RUN_EXIT }; /* EXIT: end without finish */
 int mb_exchange_run(uint32_t loop, uint32_t cell, uint32_t gen); /* MB_RUN_* */

@@ -170,7 +170,7 @@ int mb_exchange_log(lua_State *L)
 
 static int answer_status(lua_State *L)
 {
-	mb_response_error(L, (int)lua_tointeger(L, 1));
+	mb_response_error(L, *(const int *)lua_touserdata(L, 1));
 	return 0;
 }
 
@@ -202,7 +202,7 @@ uint32_t mb_exchange_settle(lua_State *L, int failed)
 		return MB_DONE | MB_CLOSE | MB_CLIENT_GONE << MB_STATUS_SHIFT;
 	if (response.published || response.broken || mb_cancelled())
 		return MB_DONE | MB_RESET;
-	uint32_t status = failed && exchange.peer_status ? (uint32_t)exchange.peer_status : 500;
+	int status = failed && exchange.peer_status ? exchange.peer_status : 500;
 	if (process.error_pages && failed && status == 500 && response.written == 0) {
 		if (mb_devpage_answer(L) == 0)
 			return MB_DONE | (response.close ? MB_CLOSE : 0);
@@ -210,12 +210,10 @@ uint32_t mb_exchange_settle(lua_State *L, int failed)
 			return MB_DONE | MB_RESET;
 	}
 	if (response.written == 0)
-		return MB_DONE | (mb_body_received() ? 0 : MB_CLOSE) | status << MB_STATUS_SHIFT;
+		return MB_DONE | (mb_body_received() ? 0 : MB_CLOSE) | (uint32_t)status << MB_STATUS_SHIFT;
 	/* Interim responses have gone out. On a raw connection the answer after them has to come
 	 * from here, so it always does. */
-	lua_pushcfunction(L, answer_status);
-	lua_pushinteger(L, (lua_Integer)status);
-	if (lua_pcall(L, 1, 0, 0) || response.broken)
+	if (mb_call_kept(L, answer_status, &status, 0) || response.broken)
 		return MB_DONE | MB_RESET;
 	return MB_DONE | MB_CLOSE;
 }
@@ -284,16 +282,25 @@ void mb_exchange_use(const mb_http_options *o)
 /* The stack holds these values between exchanges, so that they need not be fetched. */
 enum { AT_TRACEBACK = 1, AT_HTTP, AT_NAMED, AT_WEBSOCKET, AT_SOCKET };
 
+static const lua_CFunction handlers[] = {run_http, run_named, mb_websocket_run, mb_socket_run};
+#define HANDLERS (sizeof handlers / sizeof *handlers)
+
+void mb_exchange_install(lua_State *L)
+{
+	mb_websocket_install(L);
+	mb_websocket_blocking_install(L);
+	mb_keep_function(L, answer_status);
+	mb_devpage_install(L);
+	for (size_t i = 0; i < HANDLERS; i++)
+		mb_keep_function(L, handlers[i]);
+}
+
 void mb_exchange_prepare_stack(lua_State *L)
 {
 	lua_settop(L, 0);
-	mb_websocket_install(L);
-	mb_websocket_blocking_install(L);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, process.traceback_ref);
-	lua_pushcfunction(L, run_http);
-	lua_pushcfunction(L, run_named);
-	lua_pushcfunction(L, mb_websocket_run);
-	lua_pushcfunction(L, mb_socket_run);
+	for (size_t i = 0; i < HANDLERS; i++)
+		mb_push_kept(L, handlers[i]);
 }
 
 enum { WENT_WELL, FAILED, FAILED_BY_PEER };

@@ -92,8 +92,7 @@ static void collect_all(lua_State *L)
 {
 	int armed = memory.armed;
 	memory.armed = 0;
-	lua_pushcfunction(L, collect);
-	if (lua_pcall(L, 0, 0, 0)) {
+	if (mb_call_kept(L, collect, NULL, 0)) {
 		mb_report_error(L, &(mb_origin){.in = "garbage collection"});
 		lua_pop(L, 1);
 	}
@@ -199,6 +198,7 @@ const char *mb_memory_begin(lua_State *L, double limit)
 			"the limit is %.0f", used, limit);
 		return text;
 	}
+	mb_keep_function(L, collect);
 	memory.limit = limit < (double)(SIZE_MAX / 2) ? (size_t)limit : SIZE_MAX / 2;
 	original_alloc = lua_getallocf(L, &original_ud);
 	lua_setallocf(L, counted, original_ud);

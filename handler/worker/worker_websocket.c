@@ -18,7 +18,8 @@ static const void *current; /* the object of the event in progress; NULL: none *
 static void check(lua_State *L, const char *verb)
 {
 	mb_own_only();
-	if (!current || lua_topointer(L, 1) != current || exchange.head.kind != MB_KIND_WEBSOCKET)
+	/* After a handler that has failed, current is what it was, and the cell is perhaps that of another worker. */
+	if (!exchange.active || !current || lua_topointer(L, 1) != current || exchange.head.kind != MB_KIND_WEBSOCKET)
 		luaL_error(L, "%s: the object is valid in its handler only (websocket.send works anywhere)", verb);
 }
 

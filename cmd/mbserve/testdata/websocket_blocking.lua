@@ -36,6 +36,10 @@ local verbs = {
 		note("send", text(ws:send("x")))
 	end,
 	leaves = function(ws) note(text(ws:receive())) end,
+	lingers = function(ws)
+		ws:receive()
+		repeat os.execute("sleep 0.01") until io.open(os.getenv("WS_GO_ON"))
+	end,
 	fails = function() error("failed on purpose") end,
 	exits = function() os.exit(3) end,
 	misuse = function(ws, _, _, request)
