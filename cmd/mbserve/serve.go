@@ -70,6 +70,7 @@ type server struct {
 	upgrading  *upgrade      // nil: none is in progress
 	handedOver bool          // another process has taken over
 	handing    chan struct{} // closed when that has all that was published here; nil: there is no such process
+	successor  *os.Process   // that process, until the service manager is told of it
 
 	// Owned by the goroutine that loads a generation.
 	loaded    int          // number of generations so far
@@ -143,6 +144,7 @@ func (s *server) run(d *detacher, stderr io.Writer) error {
 	close(watched)
 	s.acme.Close()
 	s.pid.remove(s.root)
+	s.tellSuccessor()
 	return nil
 }
 
@@ -407,6 +409,7 @@ func (s *server) wait() {
 			s.reloaded()
 		case err := <-s.upgrading.over():
 			if s.upgraded(err) {
+				s.tellSuccessor()
 				s.websockets.SetDrainCode(websocket.CodeRestart) // the new process takes the clients that come back
 				s.stop(s.engine.Retire)
 				return

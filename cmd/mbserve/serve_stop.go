@@ -23,7 +23,7 @@ func (s *server) beginStop(sig syscall.Signal) {
 	s.notify(s.manager.stopping())
 	s.endReload()
 	if s.upgrading.end(sig) {
-		s.upgraded(nil) // from now on the sockets and the pid file are those of the new process, which may take longer to end
+		s.upgraded(nil) // from now on the sockets and the pid file are those of the new process, which may end before this one or after it
 	}
 }
 

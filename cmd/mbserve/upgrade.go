@@ -150,7 +150,7 @@ func (s *server) upgraded(err error) bool {
 	s.acme.Retire()
 	handOverTimers(s.intervals, u.timers)
 	s.handedOver, s.handing = true, u.handed
-	s.notify(s.manager.send(fmt.Sprintf("MAINPID=%d", u.cmd.Process.Pid)))
+	s.successor = u.cmd.Process
 	s.mu.Lock()
 	for _, a := range s.addresses {
 		a.ln.HandOver()
@@ -168,6 +168,16 @@ func (s *server) upgraded(err error) bool {
 	}
 	s.log.Info("handed over", "pid", u.cmd.Process.Pid)
 	return true
+}
+
+// tellSuccessor tells the service manager that the process that has taken over is the main one, if it lives. When the main process has ended,
+// the manager kills what is left. So, if both processes stop, it is told at the end of this one.
+func (s *server) tellSuccessor() {
+	p := s.successor
+	s.successor = nil
+	if p != nil && p.Signal(syscall.Signal(0)) == nil {
+		s.notify(s.manager.send(fmt.Sprintf("MAINPID=%d", p.Pid)))
+	}
 }
 
 // startHeir starts the new process.

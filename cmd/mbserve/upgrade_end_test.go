@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -65,38 +66,59 @@ func TestStopEndsHeir(t *testing.T) {
 	}
 }
 
-// If the new process serves already, it is the server, also while both stop: the pid file and the sockets are its own, and the service manager
-// knows, which would kill what is left when the old process has ended.
+// If the new process serves already, it is the server, also while both stop: the pid file and the sockets are its own. The service manager
+// kills what is left when the main process has ended, so it is told of the new process when this one ends, if that has not ended before.
 func TestStopHandsOver(t *testing.T) {
-	address, next := manager(t)
-	_, timers, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(needs(t, "sleep"), "60")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer cmd.Wait()
-	s := newServer(&options{})
-	s.log, s.manager = slog.New(slog.DiscardHandler), &notifier{address: &net.UnixAddr{Name: address, Net: "unixgram"}}
-	s.acme = acme.New(s.log, "test")
-	file, err := plain(filepath.Join(t.TempDir(), "pid"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	s.pid = &pidFile{file.Name(), file}
-	s.upgrading = &upgrade{cmd: cmd, timers: timers, handed: make(chan struct{}), done: make(chan error, 1)}
-	s.upgrading.done <- nil
-	s.beginStop(syscall.SIGTERM)
-	if !s.handedOver || s.pid != nil {
-		t.Errorf("handed over: %v; pid file: %v", s.handedOver, s.pid)
-	}
-	if got := next(); !strings.HasPrefix(got, "STOPPING=1\n") {
-		t.Errorf("%q", got)
-	}
-	if got, want := next(), fmt.Sprintf("MAINPID=%d", cmd.Process.Pid); got != want {
-		t.Errorf("%q, want %q", got, want)
+	for _, first := range []string{"old", "new"} {
+		address, next := manager(t)
+		_, timers, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(needs(t, "sh"), "-c", `trap "" TERM; echo up; exec sleep 60`)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		end := func() { cmd.Process.Kill(); cmd.Wait() }
+		defer end()
+		if _, err := io.ReadFull(out, make([]byte, len("up\n"))); err != nil {
+			t.Fatal(err)
+		}
+		s := newServer(&options{})
+		s.log, s.manager = slog.New(slog.DiscardHandler), &notifier{address: &net.UnixAddr{Name: address, Net: "unixgram"}}
+		s.acme = acme.New(s.log, "test")
+		file, err := plain(filepath.Join(t.TempDir(), "pid"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		s.pid = &pidFile{file.Name(), file}
+		s.upgrading = &upgrade{cmd: cmd, timers: timers, handed: make(chan struct{}), done: make(chan error, 1)}
+		s.upgrading.done <- nil
+		s.beginStop(syscall.SIGTERM)
+		if !s.handedOver || s.pid != nil {
+			t.Errorf("handed over: %v; pid file: %v", s.handedOver, s.pid)
+		}
+		if got := next(); !strings.HasPrefix(got, "STOPPING=1\n") {
+			t.Errorf("%q", got)
+		}
+		s.notify(s.manager.send("STATUS=completing requests"))
+		if got := next(); !strings.HasPrefix(got, "STATUS=") {
+			t.Errorf("told before the end of this process: %q", got)
+		}
+		want := fmt.Sprintf("MAINPID=%d", cmd.Process.Pid)
+		if first == "new" {
+			end()
+			want = "STATUS=nothing"
+		}
+		s.tellSuccessor()
+		s.notify(s.manager.send("STATUS=nothing"))
+		if got := next(); got != want {
+			t.Errorf("%s first: %q, want %q", first, got, want)
+		}
 	}
 }
