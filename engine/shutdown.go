@@ -132,12 +132,18 @@ func (l *loop) resetAll() {
 	}
 	l.resetPrefaced()
 	for _, c := range l.allConns() {
-		if c.state == stateLingering {
-			c.close() // everything is sent: the system sees to the rest
+		if c.complete() {
+			c.close() // the system sees to what is on its way
 		} else {
 			c.reset()
 		}
 	}
+}
+
+// complete reports whether everything is sent, and no request has begun. A connection that waits for a last request may have
+// sent its response a moment ago.
+func (c *conn) complete() bool {
+	return c.state == stateLingering || c.state == stateIdle || c.asksNothing()
 }
 
 // allConns is a copy of the list, for a caller that calls backends: those may end the exchanges of any connection.

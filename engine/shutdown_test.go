@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"io"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -329,5 +330,45 @@ func TestShutdownKeepsWhatWasSent(t *testing.T) {
 				readsAll(t, p.r, make([]byte, size))
 			}
 		})
+	}
+}
+
+// The same for a connection that waits for a last request, after a response that was in progress when the shutdown began.
+func TestShutdownKeepsLastResponse(t *testing.T) {
+	const size = 16 << 20
+	e, addr := start(t, Options{Loops: 1}, Limits{}, &testBackend{window: 64})
+	p := dial(t, addr)
+	p.conn().SetReadBuffer(64 << 10)
+	p.say(get(fmt.Sprintf("/big/%d", size)))
+	is := func(want func(*conn) bool) (is bool) {
+		e.onEveryLoop(func(l *loop) error {
+			c := l.conns.First()
+			is = c != nil && want(c)
+			return nil
+		})
+		return is
+	}
+	eventually(t, "a part is sent", func() bool {
+		return is(func(c *conn) bool { return c.state == stateDispatched && c.exchange.begun && !c.socket.writable })
+	})
+	over, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- e.Shutdown(over) }()
+	eventually(t, "the shutdown begins", e.stopping.Load)
+	got := int64(0)
+	for !is(func(c *conn) bool { return c.state == stateIdle || c.state == stateLingering }) {
+		n, err := io.CopyN(io.Discard, p.r, 64<<10)
+		if got += n; err != nil {
+			t.Fatal(err)
+		}
+	}
+	cancel()
+	if err := wait(t, done, "the end of the shutdown"); err != context.Canceled {
+		t.Error(err)
+	}
+	n, err := io.Copy(io.Discard, p.r)
+	if got += n; err != nil || got < size {
+		t.Errorf("%d bytes of %d, and their head: %v", got, size, err)
 	}
 }

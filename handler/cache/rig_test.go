@@ -97,6 +97,9 @@ func newRigOf(t *testing.T, o rigOptions, b backend.Backend) *rig {
 		if err := e.Drain(ctx); err != nil {
 			t.Error("drain:", err)
 		}
+		for r.cache.store.renewing.Load() > 0 && ctx.Err() == nil { // Drain does not wait for what has no client, and the loops are about to end
+			time.Sleep(time.Millisecond)
+		}
 		r.cache.Close()
 		if err := e.Shutdown(ctx); err != nil {
 			t.Error("shutdown:", err)
