@@ -147,6 +147,9 @@ func (w *walk) step(n int, command string, want []string) {
 		holds(patience, func() bool { got = run(); return matches(want, got) })
 	}
 	compare(w.t, n, want, got)
+	if command == "kill $(cat pid)" && w.s != nil {
+		w.awaitEnd() // a reader types the next command later
+	}
 	if strings.HasPrefix(command, "mbserve new ") {
 		w.anyPort(filepath.Join(w.dir, strings.TrimPrefix(command, "mbserve new "), "main.lua"))
 	}
