@@ -251,11 +251,12 @@ func TestMistakesWithSockets(t *testing.T) {
 			s := start(t, writeScript(t, fmt.Sprintf(`listen{
 	{ proto = "tcp4", port = 0, localhost = true },
 	max_fork = 1,
-	connect = function(socket) %s end,
+	connect = function(socket) assert(socket:read(1)) %s end,
 }
 `, m.script)))
 			address := strings.TrimPrefix(field(s.wait("msg=listening"), "address"), "tcp://")
 			p := dial(t, address)
+			p.say("x")            // the handler waits for this: if it failed before, the connection could be reset before the client has it
 			if len(m.want) == 0 { // the place is in the traceback
 				s.wait(`msg="error object of type table: code = 7"`, "in=connection", "script.lua:4: in ")
 				return
