@@ -61,13 +61,18 @@ func newDetached(conn net.Conn, unread, held []byte) net.Conn {
 func (d *detachedConn) sendHeld() {
 	d.writing.Lock()
 	defer d.writing.Unlock()
+	d.flush() // after an error the next write, or Close, goes on
+}
+
+// sendLast sends what is held when the connection closes. An error ends it.
+func (d *detachedConn) sendLast() {
+	d.writing.Lock()
+	defer d.writing.Unlock()
 	if d.flush() != nil {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		if d.closing && !d.over {
-			resetOnClose(d.streamConn)
-			d.end()
-		}
+		resetOnClose(d.streamConn)
+		d.end()
 	}
 }
 
@@ -126,7 +131,7 @@ func (d *detachedConn) closeThen(ended func()) error {
 	d.closing, d.ended = true, ended
 	d.streamConn.SetReadDeadline(time.Unix(1, 0))
 	err := d.streamConn.SetWriteDeadline(time.Time{}) // not one that is extended: in TLS nothing can be sent after a write that has failed
-	go d.sendHeld()                                   // again: the first may have ended with an error
+	go d.sendLast()                                   // an attempt under way may fail, with an error of before
 	d.watch(left(d))
 	return err
 }
@@ -143,7 +148,7 @@ func (d *detachedConn) look(before, now int64) {
 	switch {
 	case d.over:
 	case now == before:
-		d.streamConn.SetWriteDeadline(time.Unix(1, 0)) // sendHeld does the rest
+		d.streamConn.SetWriteDeadline(time.Unix(1, 0)) // sendLast does the rest
 	default:
 		d.watch(now)
 	}

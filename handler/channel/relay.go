@@ -77,7 +77,9 @@ func (h *Hub) HandOver(conn io.ReadWriteCloser) error {
 	}
 	end()
 	<-heard
-	h.endRelay(r)
+	if h.endRelay(r) {
+		err = errReclaimed // which is why nothing could be written
+	}
 	return err
 }
 
@@ -188,9 +190,11 @@ func (h *Hub) Reclaim() {
 	}
 }
 
-// endRelay lets the hub go on by itself. What the other one has not confirmed comes before everything that is published from now on.
-func (h *Hub) endRelay(r *relay) {
+// endRelay lets the hub go on by itself. What the other one has not confirmed comes before everything that is published from now on. It
+// reports whether Reclaim was called.
+func (h *Hub) endRelay(r *relay) (reclaimed bool) {
 	h.mu.Lock()
+	reclaimed = r.err == errReclaimed
 	h.relay = nil
 	if !h.closed || len(r.posts) > 0 { // otherwise the other one has everything
 		h.handed = false
@@ -211,6 +215,7 @@ func (h *Hub) endRelay(r *relay) {
 	for _, l := range ring {
 		l.on.Post(l.turn)
 	}
+	return reclaimed
 }
 
 // takePosts takes what the other hub has not confirmed.
