@@ -312,6 +312,11 @@ func TestConnectsWhileDraining(t *testing.T) {
 	r := newRig(t, rigOptions{}, a)
 	c, idle := r.dial("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe"), r.dial("")
 	until(t, "both are accepted", func() bool { return r.e.Conns() == 2 })
+	for range 2 { // a whole turn: the head is read
+		turned := make(chan struct{})
+		r.e.Loop(0).Post(func() { close(turned) })
+		<-turned
+	}
 	drained := make(chan error, 1)
 	go func() { drained <- r.e.Drain(t.Context()) }()
 	idle.wait() // until the engine drains
