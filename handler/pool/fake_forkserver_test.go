@@ -163,7 +163,7 @@ func (s *fakeServer) fork(m shm.MsgForkBody, fds []int) {
 	r := shm.MsgForkedBody{Pool: m.Pool, Slot: m.Slot}
 	var err error
 	if strings.Contains(os.Args[1], "slow-fork") {
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond)
 	}
 	if strings.Contains(os.Args[1], "no-fork") {
 		err = unix.EAGAIN
