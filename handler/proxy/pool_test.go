@@ -474,51 +474,50 @@ func newSmallRig(t *testing.T, conns int, c Config, o upstream.Options, targets 
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &low); err != nil {
 		t.Fatal(err)
 	}
+	defer func() {
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
+			t.Error(err)
+		}
+	}()
 	o.Idle = time.Hour
-	r := newRig(t, rigOptions{Config: c, Options: o}, targets...)
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
-		t.Fatal(err)
-	}
-	return r
+	return newRig(t, rigOptions{Config: c, Options: o}, targets...)
 }
 
 // A client for which there is no room gets the place of a connection that no request uses.
 func TestUnusedGivesPlaceToClient(t *testing.T) {
+	t.Run("plain", func(t *testing.T) { givesPlaceToClient(t, newTarget, nil) })
+	t.Run("TLS", func(t *testing.T) { givesPlaceToClient(t, newSecureTarget, &tls.Config{InsecureSkipVerify: true}) })
+}
+
+func givesPlaceToClient(t *testing.T, newTarget func(*testing.T, func(*peer)) *target, secure *tls.Config) {
 	const kept, all = 50, 128
-	for _, secure := range []bool{false, true} {
-		answer := make(chan struct{})
-		script := func(p *peer) {
-			for p.request() != "" {
-				<-answer
-				p.send(ok("a"))
-			}
+	answer := make(chan struct{})
+	a := newTarget(t, func(p *peer) {
+		for p.request() != "" {
+			<-answer
+			p.send(ok("a"))
 		}
-		start, o := newTarget, upstream.Options{}
-		if secure {
-			start, o.TLS = newSecureTarget, &tls.Config{InsecureSkipVerify: true}
-		}
-		a := start(t, script)
-		r := newSmallRig(t, all, Config{}, o, a)
-		var clients []*peer
-		for range kept {
-			clients = append(clients, r.dial(get))
-		}
-		until(t, "their requests are there", func() bool { return a.accepted() == kept })
-		close(answer)
-		for _, p := range clients {
-			p.reply("GET").want(t, 200, "a")
-		}
-		for len(clients) < all-kept {
-			clients = append(clients, r.dial(""))
-		}
-		until(t, "there is no room", func() bool { return r.e.Conns() == all-kept })
-		for n := range 2 {
-			r.dial(get).reply("GET").want(t, 200, "a")
-			until(t, "an unused one has given its place", func() bool { return a.open() == kept-1-n })
-		}
-		if n := a.accepted(); n != kept {
-			t.Errorf("%d connections to the target, want %d", n, kept)
-		}
+	})
+	r := newSmallRig(t, all, Config{}, upstream.Options{TLS: secure}, a)
+	var clients []*peer
+	for range kept {
+		clients = append(clients, r.dial(get))
+	}
+	until(t, "their requests are there", func() bool { return a.accepted() == kept })
+	close(answer)
+	for _, p := range clients {
+		p.reply("GET").want(t, 200, "a")
+	}
+	for len(clients) < all-kept {
+		clients = append(clients, r.dial(""))
+	}
+	until(t, "there is no room", func() bool { return r.e.Conns() == all-kept })
+	for n := range 2 {
+		r.dial(get).reply("GET").want(t, 200, "a")
+		until(t, "an unused one has given its place", func() bool { return a.open() == kept-1-n })
+	}
+	if n := a.accepted(); n != kept {
+		t.Errorf("%d connections to the target, want %d", n, kept)
 	}
 }
 
