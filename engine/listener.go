@@ -88,6 +88,13 @@ func closeAll(fds []int) {
 	}
 }
 
+// fillLoops is for connections that are accepted from now on: see Options.Fill.
+func (ln *Listener) fillLoops(n int) {
+	if ln.r != nil {
+		ln.r.Fill(n)
+	}
+}
+
 // Addr is the address as bound: "127.0.0.1:8080", or the path of a Unix socket.
 func (ln *Listener) Addr() string {
 	if ln.adopted != nil {

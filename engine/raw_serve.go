@@ -27,6 +27,7 @@ func (e *Engine) ServeProtocol(ln *Listener, p backend.Protocol, o ProtocolOptio
 		panic("engine: ServeProtocol: the protocol is nil")
 	}
 	bounds := resolveBounds(o.Bounds)
+	ln.fillLoops(e.fill)
 	return e.serveOn(ln, func(l *loop) error { return l.bind(ln, nil, nil, &rawService{protocol: p, bounds: bounds}) })
 }
 

@@ -268,7 +268,7 @@ func (s *server) start() (err error) {
 		s.admin.begin()
 	}
 	began := time.Now()
-	o := engine.Options{Loops: s.o.loops, Batch: s.o.scheduling == schedulingBatch, Logger: s.log, Spool: engine.Spool{Dir: s.o.spoolDir, Bytes: int64(s.o.spoolLimit)}}
+	o := engine.Options{Loops: s.o.loops, Fill: s.o.fillLoops, Batch: s.o.scheduling == schedulingBatch, Logger: s.log, Spool: engine.Spool{Dir: s.o.spoolDir, Bytes: int64(s.o.spoolLimit)}}
 	switch {
 	case s.access != nil:
 		o.AccessLog = s.access.record
