@@ -1,5 +1,6 @@
 // Command both serves Lua and Go at one address. A Go handler answers paths below /go/; the worker processes of a Lua
-// script answer all others. It needs cgo and LuaJIT's headers, which `make deps` installs.
+// script answer all others. It needs cgo and LuaJIT's headers, which `make deps` installs. There are three kinds of
+// processes: this one (engine, Go), the fork server (it has loaded the script), and workers (they run its handlers).
 //
 //  1. pool.Start starts this binary again, as the fork server. There package worker takes over before main.
 //  2. The fork server loads the script. For each listen{} in it (the Lua call that names an address and its handler:
@@ -86,7 +87,8 @@ func run(script string, args []string) error {
 	if err != nil {
 		return err
 	}
-	// Step 4. 0 is the index in spec.Listeners, which the workers rely on. The script's limits hold for /go/ too.
+	// Step 4. The 0 matters here: it tells workers which listener of the listen call this is. The script's limits hold
+	// for /go/ too.
 	if err := e.Serve(ln, b, 0, limits.Of(lua.Spec().Listeners[0].HTTP)); err != nil {
 		return err
 	}
@@ -98,7 +100,7 @@ func run(script string, args []string) error {
 	defer cancel()
 	// Connections end while there are workers to answer them, then the workers, then the loops. The error of Drain does
 	// not matter: Shutdown tells whether connections are left.
-	e.Drain(grace)
+	e.Drain(grace) // with raw connections there would be host.Drain before it
 	stopped := host.Stop(grace)
 	return errors.Join(stopped, e.Shutdown(grace))
 }

@@ -25,21 +25,20 @@ import (
 
 // gateway is the targets, with the circuit.
 type gateway struct {
-	set *upstream.Set
-	// No target is healthy: refuse everything.
-	open atomic.Bool
+	set  *upstream.Set
+	open atomic.Bool // the circuit: no target is healthy, so requests are refused
 }
 
 // to says where a request goes. It runs on event loops, and must not block (see example hello).
-func (g *gateway) to(*proxy.Request) *upstream.Set {
+func (g *gateway) to(q *proxy.Request) *upstream.Set {
 	if g.open.Load() {
-		return nil // 503
+		q.Refuse(503)
+		return nil
 	}
 	return g.set
 }
 
-// watch opens and closes the circuit. Without it, a Set without a healthy target would send requests to all of them.
-// The checks begin with the first request (until then, all targets are healthy), and go on while the circuit is open.
+// watch opens and closes the circuit. Without it, a Set whose targets are all unhealthy would try them all.
 func (g *gateway) watch() {
 	for range time.Tick(100 * time.Millisecond) {
 		healthy := 0
@@ -68,9 +67,10 @@ func main() {
 		list = append(list, upstream.Target{Addr: strings.TrimSpace(target), Slots: 100})
 	}
 	set, err := upstream.New(upstream.Options{
-		// One success makes a target healthy, two failures in a row make it unhealthy.
+		// The first check of a target decides. Then two failures in a row make it unhealthy, and one success healthy again.
+		// Checks begin with the first request (until then all targets are healthy), and go on while the circuit is open.
 		Active: &upstream.Active{Path: *health, Every: time.Second, Rise: 1, Fall: 2},
-		// Only the checks count: no counting of failures, no "all get requests when fewer than half are up".
+		// Failed requests do not count. Unhealthy targets get no requests while another one is healthy.
 		Passive: upstream.Passive{Fails: -1, Panic: -1},
 	}, list...)
 	check(err)

@@ -30,8 +30,8 @@ func hello(w *handler.Response, r *handler.Request) {
 	w.WriteString("Hello, world!\n")
 }
 
-// slow answers in parts. It may block: other connections wait for ten milliseconds at most, until the engine has moved
-// the loop to another goroutine.
+// slow answers in parts. It may block: if it takes long, another goroutine goes on with the loop, so other connections
+// hardly wait.
 func slow(w *handler.Response, r *handler.Request) {
 	w.Set("Content-Type", "text/plain")
 	for i := range 3 {

@@ -83,7 +83,7 @@ func run(address string, grace time.Duration, script string, args []string) erro
 	defer cancel()
 	// Connections end while there are workers to answer them, then the workers, then the loops. The error of e.Drain
 	// does not matter: Shutdown tells whether connections are left.
-	host.Drain(end) // returns at once
+	host.Drain(end) // tells workers to end raw connections; returns at once
 	e.Drain(end)
 	failure = errors.Join(failure, host.Stop(end), e.Shutdown(end))
 	log.Print("stopped")

@@ -23,8 +23,7 @@ type served struct {
 // tls and static, are refused. Options for workers are the workers' business.
 var carriedOut = []string{"proxy_protocol", "static_headers"}
 
-// open opens the listeners of a listen call. With an error the call makes no pool, and the script may go on: so leave
-// nothing open, and append nothing. _ is the number of the call, len(s.listeners).
+// open opens the listeners of a listen call. A call that gets an error makes no pool, and does not count.
 func (s *served) open(_ int, spec *listen.Spec) error {
 	for _, name := range spec.ServerOptions() {
 		if !slices.Contains(carriedOut, name) {

@@ -38,27 +38,26 @@ func (m *cache) Open(backend.Conn) backend.Stream { return session{m} }
 // end the program.
 type session struct{ cache *cache }
 
-// Data is called when bytes have arrived, or the client has finished sending (Ended). Unread is everything that was not
-// discarded yet. Write never blocks. Full is true while too much waits for the client, and after Close. Room is called
-// when the client has read enough.
+// Data is called when bytes have arrived, or the client has finished sending.
 func (s session) Data(c backend.Conn) {
-	for !c.Full() {
+	for !c.Full() { // true while too much of what was written waits for the client, and after Close
 		n := s.command(c, c.Unread())
 		if n == 0 {
 			break
 		}
-		c.Discard(n)
+		c.Discard(n) // the rest will be in Unread again
 	}
 	if c.Ended() && !c.Full() { // no complete command is left, and no more comes
 		c.Close() // after what is kept was sent
 	}
 }
 
+// Room is called when the client has read enough: the connection is not Full any more.
 func (s session) Room(c backend.Conn)        { s.Data(c) }
 func (s session) Closed(backend.Conn, error) {}
 
-// command carries out the command that input begins with, and returns where it ends. 0: it is incomplete, so Data is
-// called again when there is more, or fail has closed the connection.
+// command carries out the command that input begins with, and returns its length, or 0 to stop: it is incomplete (Data
+// is called again when there is more), or fail has closed the connection. Write never blocks.
 func (s session) command(c backend.Conn, input []byte) int {
 	line, _, complete := bytes.Cut(input[:min(len(input), lineMax)], []byte("\n"))
 	if !complete {

@@ -30,7 +30,8 @@ type services struct{ api, web *upstream.Set }
 // example hello).
 func (s *services) to(q *proxy.Request) *upstream.Set {
 	h := q.Head()
-	// The path as it was sent, without its leading slash. So /%61pi/ goes to web: this is no access control.
+	// h.Path is where the path is in the head; Bytes returns it, as it was sent, without its leading slash. So /%61pi/
+	// goes to web: this is no access control.
 	if bytes.HasPrefix(h.Bytes(h.Path), []byte("api/")) {
 		return s.api
 	}
@@ -42,14 +43,14 @@ func edit(q *proxy.Request) {
 	q.Set("X-Gateway", "the example") // in place of what the client has sent; never fails for this name
 }
 
-// answer changes the response that the client gets. With an error, that would be 502.
+// answer changes the response that the client gets. If it returned an error, that would be 502.
 func answer(_ *proxy.Request, p *proxy.Response) error {
 	return p.Drop("Server") // never fails for this name
 }
 
 // failed is called if there is no complete response. It returns the status for the client; 0 is one that fits err.
 func failed(q *proxy.Request, err error) int {
-	log.Printf("%s to %s: %v", logging.Quoted(q.Line(), 200), q.Target(), err) // 200: bytes of the request line
+	log.Printf("%s: %v", logging.Quoted(q.Line(), 200), err) // 200: bytes of the request line
 	return 0
 }
 
@@ -95,8 +96,8 @@ func run(address, api, web string) (err error) {
 	if err != nil {
 		return err
 	}
-	// If a target cannot be connected to, another one is tried. If it fails later, only requests with an idempotent
-	// method are sent again, once (Config.Retry).
+	// If a target cannot be connected to, another one is tried. If a target fails after it has got a request, that is
+	// sent to another one, once, and only if its method is idempotent (Config.Retry).
 	b := proxy.New(proxy.Config{To: s.to, Edit: edit, Answer: answer, Failed: failed})
 	// 0 becomes Request.Listener, which is not used here.
 	if err := e.Serve(ln, b, 0, engine.Limits{}); err != nil {

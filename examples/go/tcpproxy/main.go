@@ -55,8 +55,8 @@ func run(address, targets string, in bool, out int) error {
 	}
 	p := tcpproxy.New(tcpproxy.Config{
 		To: tcpproxy.To(set), // always this set; a function of your own could choose one by the client's address
-		// Targets see the address of the proxy. With version 1 or 2, each connection to a target begins with a header of
-		// the PROXY protocol, which has the client's address. The target must expect it.
+		// 0: targets see only the proxy's address. 1 or 2: each connection to a target begins with a header of that version
+		// of the PROXY protocol, which has the client's address. The target must expect it.
 		ProxyOut: out,
 		Sessions: 10000, // at a time; others are reset. Each needs two descriptors or more (ulimit -n)
 		Ended:    ended,
@@ -74,8 +74,7 @@ func run(address, targets string, in bool, out int) error {
 		// counts as the client's.
 		ln.SetPreface(proxyproto.New(0))
 	}
-	// Buffer sizes and idle time (1 h) are set twice: tcpproxy has them for connections to targets, the engine for
-	// those of clients. Bounds returns what tcpproxy uses.
+	// The engine needs the bounds of clients' connections (buffer sizes, idle time 1 h): those that p has for targets.
 	if err := e.ServeProtocol(ln, p, engine.ProtocolOptions{Bounds: p.Bounds()}); err != nil {
 		return err
 	}

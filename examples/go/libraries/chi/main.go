@@ -48,8 +48,7 @@ func (n *notes) routes() http.Handler {
 func (n *notes) list(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	texts := n.all()
-	// mu is free again: with other servers Encode may wait for a slow client (here SpoolOutput, below, takes the
-	// response).
+	// all has unlocked mu: Encode may wait for a slow client.
 	json.NewEncoder(w).Encode(texts)
 }
 
@@ -106,11 +105,9 @@ func main() {
 	check(err)
 	// At most 100 requests at a time; 1024 others wait, for up to 10 s. Those that are left get 503.
 	b := handler.Blocking(handler.HTTP(new(notes).routes()), 100)
-	limits := engine.Limits{ // with these, slow clients do not occupy handlers
-		BufferBody:  64 << 10, // a body of up to this size arrives completely before the handler is called
-		BodyBytes:   64 << 10, // the engine refuses a larger one
-		SpoolOutput: 16 << 20, // so much of what the client does not take waits in a file
-	}
+	// Slow clients occupy no handlers: no body is larger than what is buffered (Limits.BufferBody, 64 KiB) before a
+	// handler is called, and so much of a response may wait in a file.
+	limits := engine.Limits{BodyBytes: 64 << 10, SpoolOutput: 16 << 20}
 	check(e.Serve(ln, b, 0, limits)) // 0 becomes Request.Listener, which is not used here
 	log.Printf("http://%s/", ln.Addr())
 

@@ -54,7 +54,7 @@ func run(address string) error {
 	if err != nil {
 		return err
 	}
-	ln, err := e.Adopt(socket) // the engine closes socket (in Retire); the child has a descriptor of its own
+	ln, err := e.Adopt(socket) // from here on it is the engine's; a child has a duplicate
 	if err != nil {
 		return err
 	}
@@ -67,8 +67,7 @@ func run(address string) error {
 		return err
 	}
 
-	// SIGTERM breaks off an Upgrade in progress.
-	// (The stop below ends ctx too; after a successful Upgrade, upgrader.Stop does nothing.)
+	// SIGTERM breaks off an Upgrade in progress. After a successful one this does nothing.
 	context.AfterFunc(ctx, upgrader.Stop)
 	wait(ctx, restarts, upgrader)
 	stop() // from here on, SIGTERM or an interrupt ends the process at once
@@ -94,7 +93,7 @@ func wait(ctx context.Context, restarts <-chan os.Signal, upgrader *tableflip.Up
 			if err == nil {
 				return
 			}
-			log.Print("restart: ", err) // this process goes on
+			log.Print("restart: ", err) // this process goes on, unless ctx has ended
 		}
 	}
 }

@@ -39,11 +39,9 @@ type session struct {
 	state ws.State
 }
 
-// Data is called when bytes have arrived, or the client has finished sending (Ended). Unread is everything that was not
-// discarded yet. Write never blocks. Full is true while too much waits for the client, and after Close. Room is called
-// when the client has read enough.
+// Data is called when bytes have arrived, or the client has finished sending.
 func (s *session) Data(c backend.Conn) {
-	for !c.Full() {
+	for !c.Full() { // true while too much of what was written waits for the client, and after Close
 		n := 0
 		if s.upgraded {
 			n = s.frame(c, c.Unread())
@@ -53,17 +51,19 @@ func (s *session) Data(c backend.Conn) {
 		if n == 0 {
 			break
 		}
-		c.Discard(n)
+		c.Discard(n) // the rest will be in Unread again
 	}
 	if c.Ended() && !c.Full() { // nothing complete is left, and no more comes
 		c.Close() // after what is kept was sent
 	}
 }
 
+// Room is called when the client has read enough: the connection is not Full any more.
 func (s *session) Room(c backend.Conn)        { s.Data(c) }
 func (s *session) Closed(backend.Conn, error) {}
 
-// request answers the request, and returns where it ends. 0: it is incomplete, or the connection was closed.
+// request answers the request, and returns its length, or 0 to stop: it is incomplete (Data is called again when there
+// is more), or the connection was closed. Write never blocks.
 func (s *session) request(c backend.Conn, input []byte) int {
 	head, _, complete := bytes.Cut(input[:min(len(input), requestMax)], []byte("\r\n\r\n"))
 	if !complete {
@@ -73,7 +73,8 @@ func (s *session) request(c backend.Conn, input []byte) int {
 		return 0
 	}
 	end := len(head) + len("\r\n\r\n")
-	// In the place of the connection, Upgrade gets memory: it reads the whole request, and then writes the answer.
+	// Upgrade wants a connection. memory stands in for it: Upgrade reads the request until memory is empty, and then writes
+	// its answer into it.
 	memory := bytes.NewBuffer(bytes.Clone(input[:end]))
 	_, err := ws.Upgrade(memory)
 	c.Write(memory.Bytes()) // with an error, usually a response that says why
@@ -95,8 +96,9 @@ func (s *session) frame(c backend.Conn, input []byte) int {
 	switch {
 	case err == io.EOF, err == io.ErrUnexpectedEOF:
 		return 0 // the header is incomplete
-	case err != nil, ws.CheckHeader(h, s.state) != nil, headLen != ws.HeaderSize(h):
-		// Not masked, for example, or with a length that is not in its shortest form.
+	case err != nil, ws.CheckHeader(h, s.state) != nil: // not masked, for example
+		return closeWith(c, ws.StatusProtocolError)
+	case headLen != ws.HeaderSize(h): // the payload's length is not in its shortest form
 		return closeWith(c, ws.StatusProtocolError)
 	case h.Length > payloadMax:
 		return closeWith(c, ws.StatusMessageTooBig)
