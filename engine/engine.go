@@ -48,6 +48,7 @@ type Engine struct {
 	over     atomic.Bool // Shutdown resets what is left: nothing begins any more
 	floods   floods
 
+	fill    int           // Options.Fill
 	given   atomic.Uint32 // connections that came from goroutines: they go to the loops in turn
 	pumping pumpTimes
 
@@ -72,7 +73,7 @@ func New(o Options) (*Engine, error) {
 	e := &Engine{
 		log: o.logger(), connsMax: connsMax(o.MaxConns, openFilesMax()),
 		accessLog: o.AccessLog, accessBrief: o.AccessBrief || o.AccessLog == nil, connState: o.ConnState, trace: o.Trace, check: o.Check,
-		pumping: pumpTimes{pumpCheck, pumpPatience},
+		pumping: pumpTimes{pumpCheck, pumpPatience}, fill: o.Fill,
 	}
 	e.counts = o.AccessBrief && o.AccessLog != nil
 	e.readers = newFileReaders()
@@ -183,6 +184,7 @@ func (e *Engine) Serve(ln *Listener, b backend.Backend, index int, lim Limits) e
 	if err != nil {
 		return err
 	}
+	ln.fillLoops(e.fill)
 	return e.serveOn(ln, func(l *loop) error { return l.bind(ln, newService(parts[l.index], index, lim), nil, nil) })
 }
 

@@ -24,6 +24,11 @@ type Options struct {
 	// say so in the log. Each loop's goroutine is locked to its thread, and functions that are called on a loop must leave it so:
 	// runtime.LockOSThread without UnlockOSThread would end the program at the next TLS handshake.
 	Batch bool
+	// Fill has new connections fill the loops one after the other: each gets up to Fill before the next one gets any. When all have as
+	// many, the kernel spreads connections. A loop does at once what it finds for several connections in a turn, so a few busy ones
+	// cost much less together than one on each loop. The price is that they have one processor between them: it is not for handlers that
+	// compute on the loop. Raw connections of backends that take sockets (ServeSockets) are always spread. 0 or less: all are spread.
+	Fill int
 	// MaxConns bounds the connections of all listeners together, hijacked ones included until they are closed. A connection
 	// above it is answered with 503, with TLS with an alert, and closed; a raw one is reset. 0 or less, or more than the limit on open files (RLIMIT_NOFILE) allows: what that limit leaves after 256
 	// reserved files, or half of it if that is more.

@@ -27,6 +27,7 @@ func (e *Engine) ServeProtocol(ln *Listener, p backend.Protocol, o ProtocolOptio
 		panic("engine: ServeProtocol: the protocol is nil")
 	}
 	bounds := resolveBounds(o.Bounds)
+	ln.fillLoops(e.fill)
 	return e.serveOn(ln, func(l *loop) error { return l.bind(ln, nil, nil, &rawService{protocol: p, bounds: bounds}) })
 }
 
@@ -40,7 +41,7 @@ type rawService struct {
 
 // acceptRaw takes over a new connection of a listener that s serves.
 func (l *loop) acceptRaw(s *rawService, fd int, peer netip.AddrPort, local uint8) {
-	if !l.e.admit() {
+	if !l.admits() {
 		l.countConnection(aboveLimit, "", peer)
 		l.resetNow(fd)
 		return

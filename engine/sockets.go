@@ -37,6 +37,7 @@ func (e *Engine) ServeSockets(ln *Listener, b backend.Backend, index int) error 
 		}
 		sockets[i] = s
 	}
+	ln.fillLoops(0)
 	return e.serveOn(ln, func(l *loop) error {
 		return l.bind(ln, nil, &socketService{backend: sockets[l.index], index: index}, nil)
 	})

@@ -106,10 +106,8 @@ func (a *acceptor) accepted(fd int, peer netip.AddrPort) {
 	case a.incomplete():
 		a.refuse(fd, peer)
 		a.loop.spares.fill()
-	case a.ln.shared:
-		a.ln.deal(a, fd, peer)
 	default:
-		a.accept(fd, peer)
+		a.ln.deal(a, fd, peer)
 	}
 }
 

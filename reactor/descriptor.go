@@ -11,6 +11,7 @@ import (
 type entry struct {
 	handler Handler
 	owned   bool // by the loop
+	conn    bool // counts in Loop.conns
 }
 
 // readyFunc makes the function of Watch a Handler.
@@ -51,6 +52,9 @@ func (l *Loop) Close(fd int) {
 	if e.owned {
 		l.open--
 	}
+	if e.conn {
+		l.conns.Add(-1)
+	}
 	*e = entry{}
 	l.closing = append(l.closing, fd)
 	if len(l.closing) == 1 {
@@ -73,9 +77,12 @@ func (l *Loop) register(fd int, h Handler, write, owned bool) error {
 	if fd >= len(l.table) {
 		l.table = append(l.table, make([]entry, max(64, fd+1-len(l.table), len(l.table)))...)
 	}
-	l.table[fd] = entry{h, owned}
+	l.table[fd] = entry{h, owned, write}
 	if owned {
 		l.open++
+	}
+	if write {
+		l.conns.Add(1)
 	}
 	return nil
 }

@@ -28,7 +28,7 @@
 //   - poller.go, poller_linux.go, poller_bsd.go: waiting for events. yield.go, park_linux.go, park_other.go: what Go's scheduler is told
 //     meanwhile. class_linux.go, class_other.go: what the system's scheduler is told.
 //   - listener.go, listen_tcp.go, listen_unix.go: listening sockets. listen_beside.go, listen_beside_*.go: when the address changes and
-//     the port stays. inherit.go: those of another process. endpoint.go, ends.go: addresses. accept.go: new connections. spare.go:
+//     the port stays. inherit.go: those of another process. endpoint.go, ends.go: addresses. accept.go, deal.go: new connections. spare.go:
 //     descriptors in reserve, to refuse connections with.
 //   - connect.go, connect_*.go: connections to others.
 //   - socket_unix.go, socket_linux.go, socket_bsd.go: calls on sockets. peek.go. sendfile.go, sendfile_*.go, file_read.go,

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -46,7 +47,7 @@ type AcceptFunc func(fd int, peer netip.AddrPort)
 //
 // For TCP there is one socket for each loop, and the kernel spreads the connections over them. For Unix sockets, and on
 // systems that do not spread connections, there is one socket: the loop that was attached first accepts, and deals the
-// connections out to all loops in turn.
+// connections out to all loops in turn. Fill has few connections stay together.
 type Listener struct {
 	// Immutable.
 	addr     net.Addr
@@ -56,19 +57,15 @@ type Listener struct {
 	sockFile *sockFile // of a Unix socket
 	foreign  bool      // another process listens on the sockets too
 
+	shares atomic.Pointer[[]share] // in the order of their loops; a new list for each that is added
+	fill   atomic.Int64            // see Fill
+	turn   int                     // index in shares of the last that got a connection in turn; owned by the loop that accepts, if shared
+
 	mu        sync.Mutex
 	beside    *beside // not nil: the sockets are bound and do not listen yet
 	free      []int   // sockets that are not attached yet
 	acceptors []*acceptor
-	shares    []share // if shared
-	turn      int     // index in shares of the last that got a connection
 	closed    bool
-}
-
-// share is a loop that gets connections.
-type share struct {
-	loop   *Loop
-	accept AcceptFunc
 }
 
 // OpenListener starts listening. Connections wait until loops are attached. It may block, because names are looked up.
@@ -135,7 +132,7 @@ func (ln *Listener) Attach(l *Loop, accept, refuse AcceptFunc) error {
 		return err
 	}
 	if ln.shared && len(ln.acceptors) > 0 {
-		ln.shares = append(ln.shares, share{l, accept})
+		ln.addShare(share{l, accept})
 		return nil
 	}
 	if len(ln.free) == 0 {
@@ -154,29 +151,30 @@ func (ln *Listener) Attach(l *Loop, accept, refuse AcceptFunc) error {
 		ln.free = ln.free[1:]
 		ln.acceptors = append(ln.acceptors, a)
 	}
-	ln.shares = append(ln.shares, share{l, accept})
+	ln.addShare(share{l, accept})
 	return nil
 }
 
 // Close stops listening: each loop closes its socket in its next turn, which is due at once. Accepted connections continue. Those
 // that wait to be accepted are accepted first, even if Close has already returned; they are reset if no loop was attached or
-// the loop has ended. The file of a Unix socket is removed, if it is still ours: the error is that of removing it. Further calls
-// do nothing.
+// the loop has ended. The file of a Unix socket is removed, if it is still ours: the error is that of removing it, or says that this takes
+// too long. Further calls do nothing.
 func (ln *Listener) Close() error {
 	if ln.foreign {
 		ln.HandOver()
 		return nil
 	}
 	ln.mu.Lock()
-	defer ln.mu.Unlock()
 	if ln.closed {
+		ln.mu.Unlock()
 		return nil
 	}
 	ln.closed = true
-	var err error
-	if ln.sockFile != nil {
-		err = ln.sockFile.remove()
-	}
+	ln.mu.Unlock()
+	// First, so that no peer finds a file on which nothing listens; and without the lock, which loops take.
+	err := ln.sockFile.removeSoon()
+	ln.mu.Lock()
+	defer ln.mu.Unlock()
 	for _, fd := range ln.free {
 		unix.Close(fd)
 	}
@@ -185,19 +183,4 @@ func (ln *Listener) Close() error {
 		a.loop.Post(a.close) // a loop that has ended has closed the socket itself
 	}
 	return err
-}
-
-// deal gives a connection that a has accepted from a shared socket to the loop whose turn it is.
-func (ln *Listener) deal(a *acceptor, fd int, peer netip.AddrPort) {
-	ln.mu.Lock()
-	ln.turn = (ln.turn + 1) % len(ln.shares)
-	to := ln.shares[ln.turn]
-	ln.mu.Unlock()
-	if to.loop == a.loop {
-		to.accept(fd, peer)
-		return
-	}
-	if !to.loop.Post(func() { to.accept(fd, peer) }) {
-		unix.Close(fd)
-	}
 }

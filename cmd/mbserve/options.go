@@ -55,6 +55,7 @@ type options struct {
 	grace       time.Duration
 	drainDelay  time.Duration
 	loops       int
+	fillLoops   int
 	scheduling  scheduling
 	noPairing   bool
 	selfSigned  bool
@@ -125,6 +126,7 @@ func (o *options) flags() *pflag.FlagSet {
 	o.spoolLimit = 4 << 30
 	f.Var(&o.spoolLimit, "spool-limit", "`BYTES` of these files together, such as 512M; 0: no files, slow clients occupy workers")
 	f.IntVar(&o.loops, "loops", 0, "`NUMBER` of event loops; 0: as many as GOMAXPROCS or the CPU limit of the cgroup allows, at most 128")
+	f.IntVar(&o.fillLoops, "fill-loops", 8, "`NUMBER` of connections that an event loop gets before the next one gets any; 0: they are always spread")
 	f.Var(choose(&o.scheduling, "CLASS", schedulingBatch, schedulingNormal), "scheduling", "`CLASS` of the event loops for the scheduler of Linux: batch or normal")
 	f.BoolVar(&o.noPairing, "no-pairing", false, "do not keep a busy worker on the processor of its event loop")
 	f.StringVar(&o.completion, "completion", "", "show the script that has `SHELL` complete these options (bash, zsh or fish), and exit")
@@ -179,6 +181,8 @@ func parseOptions(args []string) (*options, error) {
 		return nil, fmt.Errorf("--%s: the value is empty", emptyFlag(f))
 	case o.loops < 0 || o.loops > maxLoops:
 		return nil, fmt.Errorf("--loops must be between 0 and %d", maxLoops)
+	case o.fillLoops < 0:
+		return nil, errors.New("--fill-loops must be 0 or more")
 	case o.static != "" && f.NArg() > 0:
 		return nil, errors.New("--static: there is no script, and there are no arguments for it")
 	case o.static != "" && o.selftest != "":

@@ -58,6 +58,9 @@ func fakeForkServer() {
 	if has("hang") {
 		time.Sleep(time.Hour)
 	}
+	if m, found := strings.CutPrefix(script, "second-waits "); found && !marker(m) && marker(m+".2") {
+		time.Sleep(time.Hour)
+	}
 	var buf []byte
 	for _, arg := range os.Args[2:] {
 		msg, err := hex.DecodeString(arg)

@@ -225,3 +225,16 @@ func TestKillWhileForksWait(t *testing.T) {
 		t.Errorf("%d workers are taken for alive", n)
 	}
 }
+
+// A fork server that is started again, and whose script waits for something, is ended after some time, and another one is started.
+func TestRestartedScriptWaits(t *testing.T) {
+	defer func(before time.Duration) { loadTimeout = before }(loadTimeout)
+	loadTimeout = 500 * time.Millisecond
+	r := start(t, setup{script: "second-waits " + filepath.Join(t.TempDir(), "m")})
+	r.ready(2)
+	unix.Kill(r.h.server().cmd.Process.Pid, unix.SIGKILL)
+	r.log.await(t, "not loaded within")
+	r.log.await(t, "fork server restarted")
+	wantOut(t, r.get("hello?x"), "hello x")
+	r.stop(testPatience)
+}

@@ -1,0 +1,78 @@
+package reactor
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// share is a loop that gets connections.
+type share struct {
+	loop   *Loop
+	accept AcceptFunc
+}
+
+// addShare adds a loop. Under mu.
+func (ln *Listener) addShare(s share) {
+	var shares []share
+	if p := ln.shares.Load(); p != nil {
+		shares = slices.Clone(*p)
+	}
+	at, _ := slices.BinarySearchFunc(shares, s, func(a, b share) int { return cmp.Compare(a.loop.index, b.loop.index) })
+	shares = slices.Insert(shares, at, s)
+	ln.shares.Store(&shares)
+}
+
+// Fill has the connections that are accepted from now on fill the loops one after the other: the first one that has fewer than n, of whatever
+// listener, gets the next. When all have n, the kernel spreads connections again, or they are dealt out in turn. Few busy connections then
+// meet in the turns of one loop, which does for all of them together what it would have to do for each. The price is that up to n of them
+// have one processor between them. 0, the default, fills nothing.
+//
+// Only descriptors that are registered with Loop.Add count. So Fill is not for connections that AcceptFunc passes on elsewhere.
+func (ln *Listener) Fill(n int) { ln.fill.Store(int64(n)) }
+
+// deal gives a connection that a has accepted to the loop that is to have it.
+func (ln *Listener) deal(a *acceptor, fd int, peer netip.AddrPort) {
+	to := ln.unfilled(a)
+	if to == nil && ln.shared {
+		to = ln.inTurn()
+	}
+	if to == nil || to.loop == a.loop {
+		a.accept(fd, peer)
+		return
+	}
+	to.loop.conns.Add(1) // many may be on their way in one turn
+	arrive := func() {
+		to.accept(fd, peer)
+		to.loop.conns.Add(-1)
+	}
+	if !to.loop.Post(arrive) {
+		to.loop.conns.Add(-1)
+		unix.Close(fd)
+	}
+}
+
+// unfilled returns the first loop that is to be filled, or nil. Connections that are accepted while the listener closes do not change
+// over if they need not: who waits for the loops to have taken them does not wait for those on their way.
+func (ln *Listener) unfilled(a *acceptor) *share {
+	n := ln.fill.Load()
+	if n <= 0 || a.closed {
+		return nil
+	}
+	shares := *ln.shares.Load()
+	for i := range shares {
+		if shares[i].loop.conns.Load() < n {
+			return &shares[i]
+		}
+	}
+	return nil
+}
+
+// inTurn returns the loop whose turn it is.
+func (ln *Listener) inTurn() *share {
+	shares := *ln.shares.Load()
+	ln.turn = (ln.turn + 1) % len(shares)
+	return &shares[ln.turn]
+}

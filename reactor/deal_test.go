@@ -1,0 +1,147 @@
+package reactor
+
+import (
+	"net"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+)
+
+// filling is a listener that fills three loops.
+type filling struct {
+	*Listener
+	loops []*Loop
+}
+
+func newFilling(t *testing.T, network, address string, n int) *filling {
+	t.Helper()
+	f := &filling{listen(t, network, address, ListenOptions{Sockets: 3}), make([]*Loop, 3)}
+	for i := range f.loops {
+		l, err := NewLoop(Options{Index: i, Count: len(f.loops)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.loops[i] = l
+	}
+	for _, i := range []int{1, 2, 0} { // the order does not count
+		attach(t, f.Listener, f.loops[i], newEcho)
+	}
+	f.Fill(n)
+	for _, l := range f.loops {
+		runLoop(t, l)
+	}
+	return f
+}
+
+// counts is how many connections each loop has, after exactly total have arrived somewhere.
+func (f *filling) counts(t *testing.T, total int64) []int64 {
+	t.Helper()
+	var counts []int64
+	eventually(t, f.loops[0], "all connections arrive", func() bool {
+		counts = nil
+		sum := int64(0)
+		for _, l := range f.loops {
+			n := l.conns.Load()
+			counts, sum = append(counts, n), sum+n
+		}
+		return sum == total
+	})
+	return counts
+}
+
+func (f *filling) dial(t *testing.T) net.Conn {
+	t.Helper()
+	conn := dial(t, f.Listener)
+	exchange(t, conn, []byte("hello"))
+	return conn
+}
+
+func eachKind(t *testing.T, test func(t *testing.T, network, address string)) {
+	t.Run("tcp", func(t *testing.T) { test(t, "tcp4", "127.0.0.1:0") })
+	t.Run("unix", func(t *testing.T) { test(t, "unix", filepath.Join(t.TempDir(), "sock")) })
+}
+
+// The loops are filled one after the other. A place that becomes free is taken first. What comes after the last place goes anywhere.
+func TestFill(t *testing.T) {
+	eachKind(t, func(t *testing.T, network, address string) {
+		f := newFilling(t, network, address, 2)
+		var conns []net.Conn
+		for i, want := range [][]int64{{1, 0, 0}, {2, 0, 0}, {2, 1, 0}, {2, 2, 0}, {2, 2, 1}, {2, 2, 2}} {
+			conns = append(conns, f.dial(t))
+			if got := f.counts(t, int64(i+1)); !slices.Equal(got, want) {
+				t.Fatalf("after %d connections the loops have %v, want %v", i+1, got, want)
+			}
+		}
+		conns[3].Close() // of the second loop
+		if got := f.counts(t, 5); !slices.Equal(got, []int64{2, 1, 2}) {
+			t.Errorf("the loops have %v", got)
+		}
+		for range 4 {
+			f.dial(t)
+		}
+		if got := f.counts(t, 9); slices.Min(got) < 2 {
+			t.Errorf("the loops have %v", got)
+		}
+		f.Fill(20)
+		f.dial(t)
+		before := f.counts(t, 10)
+		f.dial(t)
+		if after := f.counts(t, 11); after[0] != before[0]+1 {
+			t.Errorf("the loops had %v, and have %v", before, after)
+		}
+		f.Fill(0)
+		for range 3 { // in turn, or as the kernel wants
+			f.dial(t)
+		}
+		f.counts(t, 14)
+	})
+}
+
+// Connections that arrive at once count although they are still on their way to their loops.
+func TestFillBurst(t *testing.T) {
+	eachKind(t, func(t *testing.T, network, address string) {
+		f := newFilling(t, network, address, 5)
+		entered, leave := make(chan bool, 3), make(chan bool)
+		for _, l := range f.loops {
+			l.Post(func() {
+				entered <- true
+				<-leave
+			})
+		}
+		for range f.loops {
+			<-entered
+		}
+		var conns []net.Conn
+		for range 100 {
+			conns = append(conns, dial(t, f.Listener))
+		}
+		close(leave)
+		var all sync.WaitGroup
+		for _, c := range conns {
+			all.Go(func() { exchange(t, c, []byte("hello")) })
+		}
+		all.Wait()
+		got := f.counts(t, 100)
+		if slices.Min(got) < 5 {
+			t.Errorf("the loops have %v", got)
+		}
+		if network == "tcp4" && reusePortBalances && got[0] > 80 { // about 33 + 5
+			t.Errorf("the first loop has %d", got[0])
+		}
+	})
+}
+
+// Connections of a listener that closes are served, and its loops may end: those on their way are closed at last.
+func TestFillClose(t *testing.T) {
+	eachKind(t, func(t *testing.T, network, address string) {
+		f := newFilling(t, network, address, 50)
+		conns := []net.Conn{dial(t, f.Listener), dial(t, f.Listener), dial(t, f.Listener)}
+		f.Close()
+		for _, c := range conns {
+			exchange(t, c, []byte("hello"))
+			c.Close()
+		}
+		f.counts(t, 0)
+	})
+}
