@@ -266,7 +266,7 @@ func TestFileReadAfterEnd(t *testing.T) {
 // Files of all kinds, in any order, to peers of all kinds.
 func TestFileReadsRandom(t *testing.T) {
 	seed := rand.Uint64()
-	for i := range uint64(200) {
+	for i := range uint64(80) { // megabytes each
 		r := rand.New(rand.NewPCG(seed, i))
 		d := newDialogue(t, Limits{})
 		d.peer.says(get("/"))

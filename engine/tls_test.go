@@ -208,13 +208,13 @@ func TestTLSLargeBodies(t *testing.T) {
 	b := &testBackend{window: 10_000}
 	_, addr := startTLS(t, Options{Loops: 2}, Limits{OutputBytes: 20_000}, b, &TLS{Config: serverConfig()})
 	var all sync.WaitGroup
-	for i := range 4 {
+	for i := range 2 { // not more, and no longer bodies: through small buffers they take long
 		all.Go(func() {
 			config := clientConfig()
-			config.MaxVersion = []uint16{tls.VersionTLS12, tls.VersionTLS13}[i%2]
+			config.MaxVersion = []uint16{tls.VersionTLS12, tls.VersionTLS13}[i]
 			c := tls.Client(smallBuffers(t, addr), config)
 			p := &peer{t, c, bufio.NewReader(c)}
-			body := strings.Repeat("0123456789abcde\n", 500_000+i) // more than the sockets hold
+			body := strings.Repeat("0123456789abcde\n", 300_000+i) // more than the sockets hold
 			go io.WriteString(p, post("/echo", body))
 			await(t, "output is held back", b.holds)
 			got, err := slowly(p.r)
