@@ -216,6 +216,32 @@ func TestPidFileHasSomethingElse(t *testing.T) {
 	}
 }
 
+// The file that a link leads to is removed at the end, and made again by the next server. The link stays.
+func TestPidFileIsALink(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Lstat("/proc/self/fd"); err != nil {
+		t.Skip("needs /proc")
+	}
+	dir := t.TempDir()
+	name, file := filepath.Join(dir, "link"), filepath.Join(dir, "pid")
+	if err := os.Symlink("pid", name); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		s := start(t, "-p", name, "testdata/hello.lua")
+		if text := read(file); text != fmt.Sprintln(s.pid()) {
+			t.Errorf("%q", text)
+		}
+		s.stop()
+		if _, err := os.Lstat(file); !os.IsNotExist(err) {
+			t.Errorf("the pid file: %v", err)
+		}
+		if _, err := os.Lstat(name); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestPidFileIsADevice(t *testing.T) {
 	t.Parallel()
 	name := filepath.Join(t.TempDir(), "pid")

@@ -35,6 +35,7 @@ func (p *pidFile) open(name string, open func(string) (*os.File, error)) (err er
 	if err = p.lock(name, open); err != nil {
 		return err
 	}
+	p.path = pathOf(p.f, p.path) // the name itself may be a link
 	if err = checkPid(p.f); err == nil {
 		err = writePid(p.f)
 	}
@@ -84,7 +85,7 @@ func checkPid(f *os.File) error {
 	return nil
 }
 
-// pathOf returns the path of an open file that another process has opened, if the system knows it, or else the given one.
+// pathOf returns the path of an open file, if the system knows it, or else the given one.
 func pathOf(f *os.File, otherwise string) string {
 	path, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", f.Fd()))
 	if err != nil || !isFile(path, f) {
