@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// section returns what stands under a heading of a document, up to the next heading of the same level.
+// section returns what stands under a heading of a document, up to the next heading of the same level or a higher one.
 func section(t *testing.T, file, heading string) string {
 	t.Helper()
 	text, err := os.ReadFile(file)
@@ -23,7 +23,9 @@ func section(t *testing.T, file, heading string) string {
 		t.Fatalf("%s has no heading %q", file, heading)
 	}
 	level, _, _ := strings.Cut(heading, " ")
-	rest, _, _ = strings.Cut(rest, "\n"+level+" ")
+	for ; len(level) > 1; level = level[1:] {
+		rest, _, _ = strings.Cut(rest, "\n"+level+" ")
+	}
 	return rest
 }
 

@@ -69,17 +69,23 @@ func (c *conn) Ready(got reactor.Readiness) {
 
 // hungUp: both directions are gone, or the connection was reset. There is no peer left to answer. But it may have sent a request before: a
 // Unix socket says this as soon as the peer has closed its end, where TCP says no more than that it has finished sending.
+//
+// A connection that lingers has sent its own FIN, so this may be no more than that of the peer, who may still be receiving the response;
+// with kqueue, it may be only ours. Bytes that are unread would make the close a RST: see linger.
 func (c *conn) hungUp(nowMS uint64, writable bool) {
-	if c.state > stateSpooling {
+	switch {
+	case c.state == stateLingering:
+		c.advance(nowMS)
+		return
+	case c.state > stateSpooling:
 		c.close()
 		return
 	}
-	c.socket.peerClosed = true
+	c.socket.hangUp()
 	if writable {
 		c.flush(nowMS)
 	}
 	c.advance(nowMS)
-	c.tellEnd() // with PeerEndWait too: this is more than a FIN
 }
 
 // Expired implements timers.Expirer: the timer of the deadline has fired.

@@ -72,18 +72,6 @@ func (c *conn) takeCompleted(nowMS uint64, i int, a, b []byte, last bool) int {
 	return n - len(always)
 }
 
-// keepWhole keeps bytes that belong to others that were taken, although there is no room.
-func (c *conn) keepWhole(p []byte) {
-	switch {
-	case c.spool != nil:
-		c.breakOff() // what is in memory would be sent before what is in the file
-	case c.files != nil:
-		c.files.keep(c.l.pool, p, nil, len(p))
-	default:
-		c.output.Append(c.l.pool, p)
-	}
-}
-
 // sendHeld sends the heads that are complete: interim ones as they are, and what begins with the final one, as far as it has come, with the
 // fields.
 func (c *conn) sendHeld(nowMS uint64) {

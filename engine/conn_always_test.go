@@ -98,3 +98,42 @@ func TestAlwaysNotInTheClear(t *testing.T) {
 		t.Errorf("%d %v", resp.StatusCode, resp.Header)
 	}
 }
+
+// What is held of a response until its head is complete waits behind the responses before it, wherever they wait: in a file of the spool, or
+// behind a file that is sent.
+func TestAlwaysBehindTheSpool(t *testing.T) {
+	long := response(pattern(300_000))
+	with := func(response string) string { return strings.Replace(response, "\r\n", "\r\n"+alwaysField, 1) }
+	for name, first := range map[string]func(d *dialogue, r *run) (want string){
+		"spool": func(d *dialogue, r *run) string {
+			r.outputs(long)
+			return with(long)
+		},
+		"spool after a file": func(d *dialogue, r *run) string {
+			content := pattern(50_000)
+			r.x.Output([]byte(headFor(350_000)), nil, false)
+			outputsFile(r.x, d.newFile(content), 0, len(content), false)
+			rest := pattern(300_000)
+			r.outputs(rest)
+			return with(headFor(350_000)) + content + rest
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, h := newRuns(t, Limits{Always: alwaysField, OutputBytes: 10_000, SpoolOutput: 1 << 30}, nil)
+			d.peer.room = 0
+			d.peer.says(gets(2))
+			want := first(d, h.all[0])
+			h.all[1].x.Output([]byte(earlyHints), nil, false)
+			h.all[0].x.Done(backend.EndKeep)
+			d.settle()
+			if use := d.e.Spool(); use.Files != 1 {
+				t.Fatalf("%+v", use)
+			}
+			h.all[1].x.Output([]byte(earlyHints), nil, false)
+			h.answers(1)
+			d.peer.takes(anyRoom)
+			d.peer.hearsText(want + earlyHints + earlyHints + with(responses(1)))
+			d.is(stateIdle)
+		})
+	}
+}

@@ -16,14 +16,12 @@ const (
 	PeerEndWait
 )
 
-// tellPeerEnd tells the backend that the peer has finished sending, once for each exchange that this is true of.
+// tellPeerEnd tells the backend that the peer has finished sending, once for each exchange that this is true of. A peer that has gone is
+// none that PeerEndWait waits for.
 func (c *conn) tellPeerEnd() {
-	if c.socket.ended() && c.service.limits.peerEnd != PeerEndWait {
-		c.tellEnd()
+	if !c.socket.ended() || c.service.limits.peerEnd == PeerEndWait && !c.socket.hungUp() {
+		return
 	}
-}
-
-func (c *conn) tellEnd() {
 	if x := &c.exchange; c.state == stateDispatched && !x.peerEndTold {
 		x.peerEndTold = true
 		x.running.PeerEnd()

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"testing"
 
 	"moonbridge/handler/backend"
@@ -87,6 +88,30 @@ func TestPeerEndWaitAndGone(t *testing.T) {
 	d.handler.answers("here")
 	if !d.peer.closed {
 		t.Error("the connection is open")
+	}
+}
+
+// So do requests that are taken later, and a stream that an exchange becomes.
+func TestPeerEndWaitAndGoneWithMany(t *testing.T) {
+	const requests = readsPerTurn + 5
+	d, h := newRuns(t, Limits{PeerEnd: PeerEndWait, Overlap: 100}, nil)
+	for i := range requests {
+		d.peer.unread = append(d.peer.unread, get(fmt.Sprintf("/%02d", i))...)
+	}
+	d.peer.readMax, d.peer.finished = len(get("/00")), true
+	d.peer.event(reactor.Readable | reactor.Writable | reactor.PeerClosed | reactor.Hangup)
+	if len(h.all) != requests {
+		t.Fatalf("%d requests, want %d", len(h.all), requests)
+	}
+	for _, i := range []int{0, 3} {
+		h.all[i].peerEnds--
+		backend.BeginStream(h.all[i].x, h.all[i])
+		d.settle()
+	}
+	for i, r := range h.all {
+		if want := 1; r.peerEnds != want {
+			t.Errorf("exchange %d was told %d times, want %d", i, r.peerEnds, want)
+		}
 	}
 }
 

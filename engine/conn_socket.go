@@ -20,8 +20,19 @@ type socket struct {
 	eof        bool // a read has returned that 0
 	broken     bool // a write has failed: there is no peer to answer
 
-	errno uint16 // of the read or write that has failed
+	errno uint16 // of the read or write that has failed, or of the next write: see hangUp
 }
+
+// hangUp notes that both directions are gone.
+func (s *socket) hangUp() {
+	s.peerClosed = true
+	if s.errno == 0 {
+		s.errno = uint16(syscall.EPIPE)
+	}
+}
+
+// hungUp reports whether nothing that is written can reach the peer any more.
+func (s *socket) hungUp() bool { return s.errno != 0 }
 
 // failure is the error of the read or write that has failed.
 func (s *socket) failure() error { return syscall.Errno(s.errno) }

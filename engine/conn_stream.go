@@ -32,7 +32,13 @@ func (p *pipelined) Stream(r backend.Running) {
 	p.exchange.running, p.exchange.peerEndTold = r, false
 	p.exchange.traits |= streams
 	p.responseMS = 0
+	if c := p.c; p.late { // the connection has a copy already
+		c.exchange.peerEndTold = false
+		c.deadline.responseMS = 0
+		c.updateDeadline(c.l.sys.nowMS())
+	}
 	p.c.breakWhenGone()
+	p.c.again() // r is to know whether the peer has finished sending
 }
 
 // Pending implements backend.Streamer. The kernel reports room in a socket only when a third of its buffer is free, so a slow peer may

@@ -71,3 +71,26 @@ func TestStreamPending(t *testing.T) {
 	h.answers(0, 1)
 	d.settle()
 }
+
+// A response may become a stream when it waits for room in the spool. It has no time limit then, and learns of the end of the peer.
+func TestStreamWaitsForTheSpool(t *testing.T) {
+	d, h := newRuns(t, Limits{OutputBytes: 40_000, SpoolOutput: 1 << 30, ResponseTimeout: time.Minute, StallTimeout: -1}, nil)
+	d.e.spool = newSpooling(Spool{Dir: t.TempDir(), Bytes: 400_000}, 20)
+	d.peer.room = 0
+	d.peer.says(gets(2))
+	h.all[1].outputs(pattern(60_000))
+	h.all[0].outputs(response(pattern(190_000)))
+	h.all[0].x.Done(backend.EndKeep)
+	d.peer.finishes("")
+	if !h.all[1].x.(*pipelined).late || h.all[1].peerEnds != 1 {
+		t.Fatalf("it does not wait; told %d times", h.all[1].peerEnds)
+	}
+	backend.BeginStream(h.all[1].x, h.all[1])
+	d.settle()
+	if h.all[1].peerEnds != 2 {
+		t.Errorf("the stream was told %d times", h.all[1].peerEnds-1)
+	}
+	d.passes(time.Hour)
+	d.is(stateDispatched)
+	h.cancelled()
+}

@@ -103,13 +103,26 @@ func (c *conn) send(p []byte) {
 	if c.pipeline != nil && c.cork(c.l.sys.nowMS(), p, nil) {
 		return
 	}
-	n := c.write(p, nil)
+	if n := c.write(p, nil); n < len(p) && !c.socket.broken {
+		c.keepWhole(p[n:])
+	}
+}
+
+// keepWhole keeps bytes that must not be refused, although there may be no room for them.
+func (c *conn) keepWhole(p []byte) {
+	kept := len(p)
 	switch {
-	case c.socket.broken:
+	case c.files != nil && c.files.spooled() != nil:
+		kept = c.spoolAfterFile(p, nil)
 	case c.files != nil:
-		c.files.keep(c.l.pool, p[n:], nil, len(p))
+		c.files.keep(c.l.pool, p, nil, kept)
+	case c.spool != nil && c.spool.output != nil:
+		kept = c.appendSpooled(c.spool.output, p, nil)
 	default:
-		c.output.Append(c.l.pool, p[n:])
+		c.output.Append(c.l.pool, p)
+	}
+	if kept < len(p) {
+		c.breakOff() // the spool is full, and memory is not in this place of the order
 	}
 }
 

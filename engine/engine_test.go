@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -425,4 +426,38 @@ func TestMaxConns(t *testing.T) {
 	p = dial(t, addr)
 	p.say(get("/hello"))
 	p.hears(200)
+}
+
+// A connection above the limit is answered, also if its request is there already: the answer is followed by an orderly end. A Unix socket tells
+// its peer of bytes that were unread, even if that has got everything.
+func TestMaxConnsAfterTheRequest(t *testing.T) {
+	for name, setup := range map[string]*TLS{"HTTP": nil, "TLS": {Config: serverConfig()}} {
+		t.Run(name, func(t *testing.T) {
+			e := startEngine(t, Options{Loops: 1, MaxConns: 1})
+			ln, err := e.Open("unix", filepath.Join(t.TempDir(), "s"), OpenOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ln.SetTLS(setup)
+			if err := e.Serve(ln, &testBackend{window: 64}, 0, Limits{}); err != nil {
+				t.Fatal(err)
+			}
+			dialOn(t, "unix", ln.Addr())
+			eventually(t, "the first connection is there", func() bool { return e.Conns() == 1 })
+			var c net.Conn
+			onLoop(t, e.Loop(0), func() {
+				if c, err = net.Dial("unix", ln.Addr()); err == nil {
+					_, err = io.WriteString(c, get("/hello"))
+				}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			c.SetDeadline(time.Now().Add(waitMost))
+			if text, err := io.ReadAll(c); len(text) == 0 || err != nil {
+				t.Errorf("%q, %v; want an answer and the end", text, err)
+			}
+		})
+	}
 }

@@ -183,11 +183,26 @@ func (e *Engine) admit() bool {
 func (l *loop) turnAway(s *service, fd int, peer netip.AddrPort) {
 	page := l.makeErrorPage(httpwrite.ErrorPage{
 		Status: statusUnavailable, RetryAfter: retryAfterSeconds, Close: true, Fixed: &s.limits.fixed})
-	l.sys.write(fd, page)
-	l.closeNow(fd)
+	l.closeAfter(fd, page)
 	if l.e.accessLog != nil {
 		l.logTurnedAway(peer, page, s.account)
 	}
+}
+
+// turnedAwayReads is how often a connection that is turned away is read from.
+const turnedAwayReads = 4
+
+// closeAfter closes a connection that the reactor does not know, after last words. What has arrived by then is thrown away: a close with bytes
+// unread would be a RST, which may destroy them.
+func (l *loop) closeAfter(fd int, last []byte) {
+	l.sys.write(fd, last)
+	room := l.spoolRoom()
+	for range turnedAwayReads {
+		if n, errno := l.sys.read(fd, room); n < len(room) || errno != 0 {
+			break
+		}
+	}
+	l.closeNow(fd)
 }
 
 // backendLoop shows a loop as a backend.Loop.

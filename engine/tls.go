@@ -101,8 +101,7 @@ var alertInternalError = []byte{21, 3, 3, 0, 2, 2, 80}
 
 // turnAwayTLS closes a connection that there is no room for.
 func (l *loop) turnAwayTLS(fd int) {
-	l.sys.write(fd, alertInternalError)
-	l.closeNow(fd)
+	l.closeAfter(fd, alertInternalError)
 }
 
 // Messages and causes of the log.

@@ -119,7 +119,7 @@ func (h *handshake) Ready(got reactor.Readiness) {
 	switch {
 	case h.state == handshakeOver:
 		return
-	case got&reactor.Hangup != 0:
+	case got&reactor.Hangup != 0 && h.state != handshakeLingering: // one that lingers reads to the end: see conn.hungUp
 		h.fail(causeHandshakeCut, nil)
 		return
 	}

@@ -21,7 +21,8 @@
 // # Limits
 //
 // The limits are in [Config], with two exceptions. The field lines of a response may grow to 256 KiB; beyond that Add
-// returns [ErrFieldsTooLarge]. A loop that runs OnLoop completes at most 4096 exchanges before it handles other events.
+// returns [ErrFieldsTooLarge]. A loop that runs OnLoop completes at most 4096 exchanges, and calls no more handlers when it has 4 MiB of responses,
+// before it handles other events.
 //
 // # What the package does not do
 //

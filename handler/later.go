@@ -137,6 +137,5 @@ func (e *loopExchange) endLater() {
 // serveLater makes the response of an exchange that was postponed.
 func (l *onLoopBackend) serveLater(e *loopExchange, fn func(w *Response, r *Request)) {
 	e.later = nil
-	l.serve(e, &e.head, e.body, Func(fn))
-	l.queue(e)
+	l.serveOrWait(e, Func(fn))
 }

@@ -38,6 +38,7 @@ func (b *onLoop) Attach(l backend.Loop) (backend.LoopBackend, error) {
 		responseMax: b.config.responseMax(),
 		laterMax:    durationOr(b.config.LaterMax, laterMaxDefault),
 	}
+	lb.most = lb.bodyMax
 	lb.past = call{Response{endedResponse}, Request{endedRequest}}
 	if lb.check = backend.Checks(l); lb.check {
 		lb.past = call{} // what a handler keeps panics
@@ -69,6 +70,16 @@ type onLoopBackend struct {
 	bytes []byte          // their responses, in the same order
 	free  *loopExchange   // for reuse, linked by next
 	frees int
+
+	// A turn that has turnBytes of responses is full: handlers of further exchanges are called in the next one.
+	most    int       // body of an exchange that Start serves at once: bodyMax, or -1 while a turn is full or others wait
+	waiting []waiting // in the order of their requests
+}
+
+// waiting is an exchange that waits for a turn with room, and the handler that it is for.
+type waiting struct {
+	e *loopExchange
+	h Handler
 }
 
 const (
@@ -82,9 +93,9 @@ const (
 	// exchangesKept is how many exchanges are kept for reuse, roomKept how many of these keep their body buffers.
 	exchangesKept = 4096
 	roomKept      = 64
-	// turnOverlapBytes is how many bytes of responses a turn may have before no connection gets a second exchange. Each connection may have one
-	// in any case.
-	turnOverlapBytes = 4 << 20
+	// turnBytes is how many bytes of responses make a turn full. Nothing is sent before its end: one for all the exchanges that are ready would
+	// take long, and its responses much memory.
+	turnBytes = 4 << 20
 	// turnOverlapFree is up to how many bytes nobody counts.
 	turnOverlapFree = 64 << 10
 )
@@ -95,12 +106,12 @@ func (l *onLoopBackend) Start(x backend.Exchange, head *httpparse.Head, listener
 	e := l.getExchange(x)
 	e.listener = listener
 	switch {
-	case head.ContentLength > int64(l.bodyMax) || len(body) > l.bodyMax:
-		e.refuse(413, causeBodyLarge, head)
+	case head.ContentLength > int64(l.most) || len(body) > l.most:
+		if l.startLater(e, head, body, more) {
+			return e, nil
+		}
 	case more:
-		copyHead(&e.head, head)
-		e.body = append(e.body[:0], body...)
-		e.state = loopBody
+		e.awaitBody(head, body)
 	default:
 		l.serve(e, head, body, l.h)
 	}
@@ -108,15 +119,77 @@ func (l *onLoopBackend) Start(x backend.Exchange, head *httpparse.Head, listener
 	return e, nil
 }
 
+// startLater is Start for a body that is too large, and while a turn is full. true: the exchange waits for another turn.
+func (l *onLoopBackend) startLater(e *loopExchange, head *httpparse.Head, body []byte, more bool) (waits bool) {
+	switch {
+	case head.ContentLength > int64(l.bodyMax) || len(body) > l.bodyMax:
+		e.refuse(413, causeBodyLarge, head)
+	case more:
+		e.awaitBody(head, body)
+	default:
+		e.keepRequest(head, body)
+		l.wait(e, l.h)
+		return true
+	}
+	return false
+}
+
+// wait makes h serve e in a turn with room.
+func (l *onLoopBackend) wait(e *loopExchange, h Handler) {
+	e.state = loopWaiting
+	l.waiting = append(l.waiting, waiting{e, h})
+}
+
+// serveOrWait serves an exchange that has its own copy of the request, in this turn or in one with room.
+func (l *onLoopBackend) serveOrWait(e *loopExchange, h Handler) {
+	if l.most < 0 {
+		l.wait(e, h)
+		return
+	}
+	l.serve(e, &e.head, e.body, h)
+	l.queue(e)
+}
+
+// serveWaiting serves those that wait, until the turn is full.
+func (l *onLoopBackend) serveWaiting() {
+	l.most = l.bodyMax
+	n := 0
+	for n < len(l.waiting) && l.most >= 0 {
+		e, h := l.waiting[n].e, l.waiting[n].h
+		n++
+		if e.state == loopWaiting {
+			l.serve(e, &e.head, e.body, h)
+			l.queue(e)
+		} else { // cancelled
+			e.state = loopOver
+			e.over()
+		}
+	}
+	l.waiting = slices.Delete(l.waiting, 0, n)
+	if len(l.turn) == 0 {
+		l.endFull() // EndTurn would not
+	}
+}
+
+// endFull ends a turn that may have been full.
+func (l *onLoopBackend) endFull() {
+	if len(l.waiting) > 0 {
+		l.loop.Post(l.serveWaiting)
+		return // they will need the buffer
+	}
+	l.most = l.bodyMax
+	l.bytes, l.waiting = nil, nil
+}
+
 // Overlap implements backend.Overlapping. Handlers run while the events of a turn are handled, and nothing is sent before its end. If
 // clients send many requests at once, for large responses, the others would wait for all of them. So a connection may have as many as would be
-// within turnOverlapBytes, if they are as large as those that the turn has had; the rest comes in later turns.
+// within turnBytes, if they are as large as those that the turn has had; the rest comes in later turns.
 func (l *onLoopBackend) Overlap() int {
 	n := len(l.bytes)
 	if n <= turnOverlapFree {
 		return math.MaxInt
 	}
-	return 1 + int(int64(max(0, turnOverlapBytes-n))*int64(len(l.turn))/int64(n))
+	return 1 + int(int64(max(0, turnBytes-n))*int64(len(l.turn))/int64(n))
 }
 
 // queue makes EndTurn settle e.
@@ -136,7 +209,7 @@ func (l *onLoopBackend) queue(e *loopExchange) {
 func (l *onLoopBackend) serve(e *loopExchange, head *httpparse.Head, body []byte, h Handler) {
 	base := len(l.bytes)
 	l.head.prefix, l.head.data = l.head.prefix[:0], l.bytes
-	l.w.reset(head, &l.head, base, l.responseMax, l)
+	l.w.reset(head, &l.head, base, min(l.responseMax, max(0, turnBytes-base)), l) // see full
 	l.r = requestState{head: head, listener: e.listener, x: e.x, body: body, trailer: e.trailer, e: e}
 	end, failed := l.callHandler(l.nextCall(), h)
 	l.r = requestState{}
@@ -237,7 +310,7 @@ func (l *onLoopBackend) EndTurn() (again bool) {
 	l.turn = l.turn[:0]
 	l.bytes = l.bytes[:0]
 	if cap(l.bytes) > turnBytesKept {
-		l.bytes = nil
+		l.endFull()
 	}
 	return false
 }
@@ -299,7 +372,13 @@ func (l *onLoopBackend) date() []byte { return l.dates.At(l.loop.Now()) }
 
 func (l *onLoopBackend) unread() bool { return false }
 
+// full is called when a response reaches its limit, or makes the turn full.
 func (l *onLoopBackend) full(w *Response) error {
+	if w.dataMax < l.responseMax {
+		w.dataMax = l.responseMax
+		l.most = -1
+		return nil
+	}
 	w.fault = causeTooLarge
 	return ErrResponseTooLarge
 }

@@ -12,13 +12,15 @@ import (
 type loopState uint8
 
 const (
-	loopFree   loopState = iota // kept for reuse → body, answer, later, failed
-	loopBody                    // waits for the request body → answer, later, failed, over
-	loopLater                   // the handler will answer later → answer, failed, over
-	loopAnswer                  // the response is in onLoopBackend.bytes → rest, over
-	loopFailed                  // there is no response → over
-	loopRest                    // the connection has taken only part: the remainder is in rest → over
-	loopOver                    // ended or cancelled: no more calls
+	loopFree    loopState = iota // kept for reuse → body, waiting, answer, later, failed
+	loopBody                     // waits for the request body → waiting, answer, later, failed, over
+	loopWaiting                  // in onLoopBackend.waiting: the handler is called in a turn with room → answer, later, failed, gone
+	loopGone                     // cancelled, and still in that list → over
+	loopLater                    // the handler will answer later → waiting, answer, failed, over
+	loopAnswer                   // the response is in onLoopBackend.bytes → rest, over
+	loopFailed                   // there is no response → over
+	loopRest                     // the connection has taken only part: the remainder is in rest → over
+	loopOver                     // ended or cancelled: no more calls
 )
 
 // loopExchange is an exchange on the loop: the Running of OnLoop.
@@ -50,6 +52,13 @@ type loopExchange struct {
 	off  int    // how many bytes of rest were taken
 
 	next *loopExchange
+}
+
+// awaitBody keeps the request until its body is complete.
+func (e *loopExchange) awaitBody(head *httpparse.Head, body []byte) {
+	copyHead(&e.head, head)
+	e.body = append(e.body[:0], body...)
+	e.state = loopBody
 }
 
 // fail ends the exchange without a response: with an error response of the engine, or with a reset if status is 0.
@@ -186,8 +195,7 @@ func (e *loopExchange) BodyEnd() {
 	if e.state != loopBody {
 		return
 	}
-	e.l.serve(e, &e.head, e.body, e.l.h)
-	e.l.queue(e)
+	e.l.serveOrWait(e, e.l.h)
 }
 
 // BodyAbort ends the exchange: the request is incomplete.
@@ -213,7 +221,11 @@ func (e *loopExchange) PeerEnd() {
 
 // Cancel drops the exchange: the connection is gone.
 func (e *loopExchange) Cancel() {
-	if e.state == loopOver || e.state == loopFree {
+	switch e.state {
+	case loopFree, loopGone, loopOver:
+		return
+	case loopWaiting:
+		e.state = loopGone
 		return
 	}
 	e.endLater()

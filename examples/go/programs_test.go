@@ -204,6 +204,18 @@ func TestHello(t *testing.T) {
 		}
 	})
 
+	// A client that has closed its sending side gets the whole response.
+	conn, err := net.Dial("tcp", at[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	io.WriteString(conn, "GET /h HTTP/1.0\r\n\r\n")
+	conn.(*net.TCPConn).CloseWrite()
+	if text, err := io.ReadAll(conn); err != nil || !strings.HasSuffix(string(text), "\r\n\r\n0: GET /h\n1: GET /h\n2: GET /h\n") {
+		t.Errorf("a client that sends no more: %q, %v", text, err)
+	}
+
 	// A response that is being sent when the program is told to stop arrives in full.
 	res, err := client.Get("http://" + at[1] + "/b")
 	if err != nil {

@@ -26,6 +26,7 @@ type Config struct {
 	Answer func(q *Request, p *Response) error
 	// Failed chooses the status for the client if there is no response, or is told that one was broken off (errors.Is(err,
 	// ErrTruncated)), which resets the client's connection in any case. 0 is the status that would be sent without it: see Status.
+	// It is not called if the client has gone.
 	Failed func(q *Request, err error) (status int)
 
 	Retry   Retrying

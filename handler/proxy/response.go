@@ -300,18 +300,33 @@ func (e *exchange) complete() {
 
 // salvage keeps what has come of the body, if that is all of it, before the connection that it is in is gone.
 func (e *exchange) salvage() bool {
-	if e.finished {
-		e.link = nil
-		return true
-	}
-	r := &e.reads
-	if e.coding != codingSame || r.left < 0 || int64(len(e.link.conn.Unread())) < r.left {
+	if !e.finished && !e.keepRest() {
 		return false
 	}
-	e.rest = append(e.rest, e.link.conn.Unread()[:r.left]...)
-	r.ahead, r.left = 0, 0
-	e.finished = true
 	e.link = nil
+	if !e.blocked {
+		e.pass(nil)
+	}
+	return true
+}
+
+// keepRest keeps what has come of the body, and reports whether that was all of it.
+func (e *exchange) keepRest() bool {
+	if e.coding != codingSame {
+		coded, err := e.recode()
+		e.rest = append(e.rest, coded...)
+		return err == nil && e.finished
+	}
+	c, r := e.link.conn, &e.reads
+	in := c.Unread()
+	switch {
+	case 0 <= r.left && r.left <= int64(len(in)):
+		in = in[:r.left]
+	case !r.body.ToClose() || !c.Ended():
+		return false
+	}
+	e.rest = append(e.rest, in...)
+	e.finished = true
 	return true
 }
 

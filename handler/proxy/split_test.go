@@ -184,36 +184,47 @@ func TestForwardedIPv6(t *testing.T) {
 // A target that resets the connection when it has sent all of a response, while the client is slow: what has come is passed on.
 func TestResetAfterTheResponse(t *testing.T) {
 	const head = "HTTP/1.1 200 OK\r\nDate: x\r\n"
+	const chunks = "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4\r\ndefg\r\n0\r\nT: t\r\n\r\n"
 	for _, tt := range []struct {
 		name, response string
-		complete       bool
+		end, complete  bool
 	}{
-		{"length", head + "Content-Length: 7\r\n\r\nabcdefg", true},
-		{"cut length", head + "Content-Length: 8\r\n\r\nabcdefg", false},
-		{"chunks", head + "Transfer-Encoding: chunked\r\n\r\n7\r\nabcdefg\r\n0\r\n\r\n", true},
-		{"cut chunks", head + "Transfer-Encoding: chunked\r\n\r\n7\r\nabcdefg\r\n0\r\n", false},
-		{"to the end", head + "\r\nabcdefg", false},
+		{"length", head + "Content-Length: 7\r\n\r\nabcdefg", false, true},
+		{"cut length", head + "Content-Length: 8\r\n\r\nabcdefg", false, false},
+		{"chunks", head + chunks, false, true},
+		{"cut chunks", head + chunks[:len(chunks)-2], false, false},
+		{"to the end", head + "\r\nabcdefg", true, true},
+		{"to the reset", head + "\r\nabcdefg", false, false},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			for takes := 1; takes < 80; takes++ {
-				r := newFakeRig(t, Config{})
-				x, c := r.start("GET / HTTP/1.1\r\nHost: x\r\n\r\n", takes, "", false)
-				c.gives(tt.response, false)
-				if !x.over {
-					c.closed = true
-					c.stream.Closed(c, errSome)
-					c.in = nil
+		for request, end := range map[string]backend.End{
+			"GET / HTTP/1.1\r\nHost: x\r\nTE: trailers\r\nConnection: TE\r\n\r\n": backend.EndKeep, "GET / HTTP/1.0\r\n\r\n": backend.EndClose,
+		} {
+			t.Run(tt.name+", "+request[6:14], func(t *testing.T) {
+				for takes := 1; takes < 120; takes++ {
+					for cut := len(tt.response) - 30; cut <= len(tt.response); cut++ {
+						r := newFakeRig(t, Config{})
+						x, c := r.start(request, takes, "", false)
+						c.gives(tt.response[:cut], false)
+						c.gives(tt.response[cut:], tt.end)
+						if !x.over {
+							c.closed = true
+							c.stream.Closed(c, errSome)
+							c.in = nil
+						}
+						x.taken()
+						if complete := x.over && x.end == end; complete != tt.complete {
+							t.Fatalf("%d taken at a time, cut at %d: complete %v", takes, cut, complete)
+						}
+						got := parseResponse(t, x.out.String(), "GET")
+						trailer := strings.Contains(x.out.String(), "\r\n0\r\n")
+						if tt.complete && (got.body != "abcdefg" || trailer && tt.name == "chunks" && got.trailer.Get("T") != "t") {
+							t.Fatalf("%d taken at a time, cut at %d: body %q, trailers %v", takes, cut, got.body, got.trailer)
+						}
+						r.checkOver()
+					}
 				}
-				x.taken()
-				if complete := x.over && x.end == backend.EndKeep; complete != tt.complete {
-					t.Errorf("%d taken at a time: complete %v", takes, complete)
-				}
-				if got := parseResponse(t, x.out.String(), "GET"); tt.complete && got.body != "abcdefg" {
-					t.Errorf("%d taken at a time: body %q", takes, got.body)
-				}
-				r.checkOver()
-			}
-		})
+			})
+		}
 	}
 }
 

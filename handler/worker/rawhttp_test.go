@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -383,6 +384,36 @@ func TestRawHTTPEndAfterResponse(t *testing.T) {
 		if status := w.wait(); status.ExitStatus() != exitTimeout {
 			t.Errorf("%s: worker ended with %#x", path, status)
 		}
+	}
+}
+
+// So does one whose request has a body of which a part is unread.
+func TestRawHTTPEndWithBody(t *testing.T) {
+	w := rawHTTPWorker(t)
+	c := w.browse(0)
+	seen := filepath.Join(t.TempDir(), "seen")
+	c.send("POST /exit_early?" + seen + " HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n" + strings.Repeat("x", 100_000))
+	raw, err := c.client.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for left := 1; left > 0; time.Sleep(time.Millisecond) {
+		raw.Control(func(fd uintptr) { left, err = unix.IoctlGetInt(int(fd), unix.TIOCOUTQ) })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(seen, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status, body := c.hear("POST"); status != 200 || body != "hello" {
+		t.Errorf("%d %q", status, body)
+	}
+	if b, err := io.ReadAll(c.r); len(b) > 0 || err != nil {
+		t.Errorf("after the response: %q, %v; want the end", b, err)
+	}
+	if status := w.wait(); status.ExitStatus() != exitTimeout {
+		t.Errorf("worker ended with %#x", status)
 	}
 }
 

@@ -36,12 +36,6 @@ void mb_socket_abort(void)
 		set_reset(mb_socket_fd, 1);
 }
 
-void mb_socket_settle(void)
-{
-	if (mb_socket_fd >= 0)
-		set_reset(mb_socket_fd, 0);
-}
-
 static void close_handles(mb_socket *s)
 {
 	if (mb_file_stdio(s->in))
@@ -189,6 +183,14 @@ static void discard_input(int fd)
 			return;
 		there -= k > 0 ? (int)k : 0;
 	}
+}
+
+void mb_socket_settle(void)
+{
+	if (mb_socket_fd < 0)
+		return;
+	discard_input(mb_socket_fd);
+	set_reset(mb_socket_fd, 0);
 }
 
 void mb_socket_end(int fd)

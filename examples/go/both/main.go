@@ -1,18 +1,17 @@
-// Command both serves Lua and Go at one address. A Go handler, which runs on the engine's event loops, answers paths below /go/; the
-// worker processes of a Lua script answer all others. It needs cgo and LuaJIT's headers, which `make deps` installs.
+// Command both serves Lua and Go at one address. A Go handler answers paths below /go/; the worker processes of a Lua
+// script answer all others. It needs cgo and LuaJIT's headers, which `make deps` installs. There are three kinds of
+// processes: this one (engine, Go), the fork server (it has loaded the script), and workers (they run its handlers).
 //
-// What happens:
-//
-//  1. pool.Start starts this binary again, with an environment variable that makes it the fork server: there the import of package worker takes
-//     over, and main is never reached.
-//  2. The fork server loads the script. For each listen{} in it, pool.Start calls the function open below, which opens the address that the
-//     script names.
+//  1. pool.Start starts this binary again, as the fork server. There package worker takes over before main.
+//  2. The fork server loads the script. For each listen{} in it (the Lua call that names an address and its handler:
+//     see examples/hello.lua), pool.Start calls the function open below.
 //  3. The fork server forks the workers, which run the script's handlers.
-//  4. The engine accepts connections in this process. Requests for paths below /go/ get to the function now, all others to the workers.
+//  4. The engine accepts connections in this process.
 //
-// To try it (this script names port 8080):
+// To try it:
 //
-//	go run ./examples/go/both examples/hello.lua    # then: curl http://127.0.0.1:8080/ http://127.0.0.1:8080/go/time
+//	go run ./examples/go/both examples/hello.lua
+//	curl http://127.0.0.1:8080/ http://127.0.0.1:8080/go/time
 package main
 
 import (
@@ -33,13 +32,12 @@ import (
 	"moonbridge/handler/pool/limits"
 	"moonbridge/handler/pool/listen"
 	"moonbridge/handler/route"
-	_ "moonbridge/handler/worker" // step 1: makes the second process the fork server
+	_ "moonbridge/handler/worker" // makes the second process the fork server
 )
 
-// now answers /go/time. It runs on an event loop (see example hello), so it must not block. Path is as the client has sent it, without its
-// leading slash; route, below, compares the decoded path.
+// now answers /go/time. It runs on an event loop (see example hello), so it must not block.
 func now(w *handler.Response, r *handler.Request) {
-	if string(r.Path()) != "go/time" {
+	if string(r.Path()) != "go/time" { // Path has no leading slash
 		w.Error(404)
 		return
 	}
@@ -56,41 +54,41 @@ func main() {
 	}
 }
 
-// run serves until a signal arrives. The script's options for workers, such as max_fork, and limits are honoured; those for the server, such as
-// tls and static, are refused.
+// run serves until a signal arrives.
 func run(script string, args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	e, err := engine.New(engine.Options{}) // its loops log, and wait if stderr is slow. Example proxy puts a queue before it
+	e, err := engine.New(engine.Options{}) // loops log, and wait if stderr is slow: example proxy has a queue
 	if err != nil {
 		return err
 	}
 	var ln *engine.Listener
-	// pool.Start calls open on this goroutine. n is 0 for the first listen call. A call may name several addresses (spec.Listeners).
+	// Step 2. n is the number of the listen call, from 0. A call may name several addresses (spec.Listeners).
 	open := func(n int, spec *listen.Spec) (err error) {
 		if n > 0 || len(spec.Listeners) != 1 || spec.Listeners[0].HTTP == nil {
 			return errors.New("both: the script must have exactly one listener, for HTTP")
 		}
-		if names := spec.ServerOptions(); len(names) > 0 { // serving a script that asks for TLS without TLS, for example, would be wrong
+		if names := spec.ServerOptions(); len(names) > 0 { // such as tls and static: the pool does not carry them out
 			return fmt.Errorf("both does not support %s", strings.Join(names, ", "))
 		}
 		l := &spec.Listeners[0]
 		ln, err = e.Open(l.Network(), l.Address(), engine.OpenOptions{Mode: l.Mode})
 		return err
 	}
-	// A signal while the script is loaded ends the loading. Afterwards ctx means nothing to host: Stop and Kill end it.
-	host, err := pool.Start(ctx, pool.Config{Script: script, Args: args, Loops: e.Loops(), Listen: open, Logger: slog.Default()})
+	// Steps 1 to 3. ctx ends only the loading of the script; Stop and Kill end the workers.
+	config := pool.Config{Script: script, Args: args, Loops: e.Loops(), Listen: open, Logger: slog.Default()}
+	host, err := pool.Start(ctx, config)
 	if err != nil {
 		return err
 	}
-	defer host.Kill() // for the returns with an error below: after Stop it does nothing
-	// Start fails if no listen call has succeeded, and open allows one only: so there is one pool, and ln is set.
-	lua := host.Pools()[0]
+	defer host.Kill()      // does nothing after Stop
+	lua := host.Pools()[0] // the only one: open allows one listen call, and Start fails without any
 	b, err := route.New([]route.Rule{{Path: "/go/", To: handler.OnLoop(handler.Func(now))}}, lua)
 	if err != nil {
 		return err
 	}
-	// 0 is the index in spec.Listeners, which the workers rely on. The limits of the script hold for /go/ too.
+	// Step 4. The 0 matters here: it tells workers which listener of the listen call this is. The script's limits hold
+	// for /go/ too.
 	if err := e.Serve(ln, b, 0, limits.Of(lua.Spec().Listeners[0].HTTP)); err != nil {
 		return err
 	}
@@ -100,7 +98,9 @@ func run(script string, args []string) error {
 	stop() // from here on, a second signal ends the program at once, and the workers with it
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	e.Drain(grace)                                 // connections end, while there are workers to answer them. Shutdown returns its error again
-	stopped := host.Stop(grace)                    // then the workers
-	return errors.Join(stopped, e.Shutdown(grace)) // and then the loops
+	// Connections end while there are workers to answer them, then the workers, then the loops. The error of Drain does
+	// not matter: Shutdown tells whether connections are left.
+	e.Drain(grace) // with raw connections there would be host.Drain before it
+	stopped := host.Stop(grace)
+	return errors.Join(stopped, e.Shutdown(grace))
 }

@@ -1,6 +1,7 @@
-// Command gateway sits in front of an API. Each client (an IPv4 address, or a /64 of IPv6) may make 10 requests per second (-rate), or 20 at
-// once after a pause (-burst). Those above that get 429. The others are balanced among the targets, which are the servers of the API. A target is healthy if GET /health has a
-// status from 200 to 399. While no target is healthy, the circuit is open: new requests get 503.
+// Command gateway sits in front of an API. Each client (an IPv4 address, or a /64 of IPv6) may make 10 requests per
+// second (-rate), or 20 at once after a pause (-burst). Those above that get 429. The others are balanced among the
+// targets, which are the servers of the API. A target is healthy if GET /health has a status from 200 to 399. While no
+// target is healthy, the circuit is open: new requests get 503.
 //
 //	go run ./examples/go/gateway -targets 127.0.0.1:9001,127.0.0.1:9002    # then: curl -i http://127.0.0.1:8081/
 package main
@@ -25,11 +26,10 @@ import (
 // gateway is the targets, with the circuit.
 type gateway struct {
 	set  *upstream.Set
-	open atomic.Bool // the circuit is open, as in electricity: no target is healthy, and nothing gets through
+	open atomic.Bool // the circuit: no target is healthy, so requests are refused
 }
 
-// to says where a request goes. It runs on the engine's event loops (see example hello), several at a
-// time, and must not block.
+// to says where a request goes. It runs on event loops, and must not block (see example hello).
 func (g *gateway) to(q *proxy.Request) *upstream.Set {
 	if g.open.Load() {
 		q.Refuse(503)
@@ -38,8 +38,7 @@ func (g *gateway) to(q *proxy.Request) *upstream.Set {
 	return g.set
 }
 
-// watch opens and closes the circuit. Without it, a Set of which no target is healthy would send requests to all of them. The
-// checks go on while the circuit is open. They begin with the first request; until then, all targets are healthy.
+// watch opens and closes the circuit. Without it, a Set whose targets are all unhealthy would try them all.
 func (g *gateway) watch() {
 	for range time.Tick(100 * time.Millisecond) {
 		healthy := 0
@@ -64,28 +63,28 @@ func main() {
 	flag.Parse()
 	var list []upstream.Target
 	for target := range strings.SplitSeq(*targets, ",") {
-		// Slots are requests of a target at a time. Others wait for up to 5 s (upstream.Options.QueueTime).
+		// Slots are requests of a target at a time. Others wait for up to 5 s, then get 503.
 		list = append(list, upstream.Target{Addr: strings.TrimSpace(target), Slots: 100})
 	}
 	set, err := upstream.New(upstream.Options{
-		// The first check of a target decides at once. Later, one success makes it healthy, two failures in a row make it unhealthy.
+		// The first check of a target decides. Then two failures in a row make it unhealthy, and one success healthy again.
+		// Checks begin with the first request (until then all targets are healthy), and go on while the circuit is open.
 		Active: &upstream.Active{Path: *health, Every: time.Second, Rise: 1, Fall: 2},
-		// Only the checks decide about health. Fails -1 switches off the counting of failed requests, and Panic -1 the rule that all targets get
-		// requests when fewer than half are healthy. When none is healthy, all do: watch prevents that, up to 100 ms late.
+		// Failed requests do not count. Unhealthy targets get no requests while another one is healthy.
 		Passive: upstream.Passive{Fails: -1, Panic: -1},
 	}, list...)
 	check(err)
-	limiter, err := ratelimit.New(ratelimit.Options{Rate: *rate, Burst: *burst, Name: "client"}) // the name appears in the head of 429 responses
+	limiter, err := ratelimit.New(ratelimit.Options{Rate: *rate, Burst: *burst, Name: "client"})
 	check(err)
 	g := &gateway{set: set}
 	go g.watch()
-	e, err := engine.New(engine.Options{}) // it logs on the loops, which wait if stderr is slow. Example proxy puts a queue before it
+	e, err := engine.New(engine.Options{}) // loops log, and wait if stderr is slow: example proxy has a queue
 	check(err)
 	ln, err := e.Open("tcp", *address, engine.OpenOptions{})
 	check(err)
 	b := limiter.Wrap(proxy.New(proxy.Config{To: g.to})) // a request passes the limiter first
-	// 0 becomes Request.Listener, which is not used here. Behind another proxy, every client seems to have that proxy's address, unless
-	// engine.Limits.TrustedProxies names the proxy.
+	// 0 becomes Request.Listener, which is not used here. Behind another proxy, all clients have its address, and so
+	// one rate, unless engine.Limits.TrustedProxies names it.
 	check(e.Serve(ln, b, 0, engine.Limits{}))
 	log.Printf("http://%s/", ln.Addr())
 

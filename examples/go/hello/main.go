@@ -22,27 +22,24 @@ import (
 	"moonbridge/handler/backend"
 )
 
-// hello answers every path. It runs on an event loop, which is one goroutine for many connections: while hello runs, all
-// other connections of that loop wait. So it must not sleep, use files or databases, or wait for a lock that is held for long. Several
-// loops call it at once. w and r are valid until it returns.
+// hello answers every path. It runs on an event loop, which is one goroutine for many connections: while hello runs,
+// all other connections of that loop wait. So it must not sleep, use files or databases, or wait for a lock that is
+// held for long. Several loops call it at once. w and r are valid until it returns.
 func hello(w *handler.Response, r *handler.Request) {
 	w.Set("Content-Type", "text/plain")
 	w.WriteString("Hello, world!\n")
 }
 
-// slow blocks for a while, and answers in parts. The engine may call it on the goroutine of a loop. If it takes long,
-// another goroutine takes over the loop: other connections wait for a few milliseconds at most. Errors of w need no check here: the only one that
-// can happen is that the peer is gone, and then Context ends, too.
+// slow answers in parts. It may block: if it takes long, another goroutine goes on with the loop, so other connections
+// hardly wait.
 func slow(w *handler.Response, r *handler.Request) {
 	w.Set("Content-Type", "text/plain")
 	for i := range 3 {
 		fmt.Fprintf(w, "%d: %s /%s\n", i, r.Method(), r.Path()) // Path has no leading slash
-		w.Flush()
-		select {
-		case <-time.After(300 * time.Millisecond):
-		case <-r.Context().Done(): // the peer is gone, or has finished sending
-			return
+		if w.Flush() != nil {
+			return // the peer is gone
 		}
+		time.Sleep(300 * time.Millisecond)
 	}
 }
 
@@ -60,14 +57,14 @@ func main() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		// 0 becomes Request.Listener, which is not used here. Limits of size and time are set in engine.Limits.
+		// 0 becomes Request.Listener, which is not used here.
 		if err := e.Serve(ln, b, 0, engine.Limits{}); err != nil {
 			log.Fatal(err)
 		}
 		log.Printf("%s: http://%s/", where, ln.Addr())
 	}
 	serve("on the loops", *fast, handler.OnLoop(handler.Func(hello)))
-	// At most 100 requests at a time. Up to 1024 others wait. Those that have waited for 10 s, and those that find the queue full, get 503.
+	// At most 100 requests at a time; 1024 others wait, for up to 10 s. Those that are left get 503.
 	serve("may block", *blocking, handler.Blocking(handler.Func(slow), 100))
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

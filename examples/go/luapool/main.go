@@ -1,10 +1,10 @@
-// Command luapool is a Go program that contains pools of Lua workers: worker processes serve what a script asks for with its listen calls,
-// be it HTTP, raw connections, timers or main handlers. A Go handler at an address of its own shows how the pools are doing. It needs cgo
-// and LuaJIT's headers, which `make deps` installs. Read example both first, which does the same for a script with one listener.
+// Command luapool serves any script: Lua worker processes serve what it asks for with its listen calls, be it HTTP, raw
+// connections, timers or main handlers. A Go handler at another address shows how the pools of workers are doing. It
+// needs cgo and LuaJIT's headers, which `make deps` installs. Read example both first: that is for one listener.
 //
 //	go run ./examples/go/luapool examples/hello.lua    # then: curl http://127.0.0.1:8080/ http://127.0.0.1:8081/
 //
-// This file starts and ends everything. script.go opens and serves the listeners of the script.
+// This file starts and ends everything. served.go opens and serves the listeners of the script.
 package main
 
 import (
@@ -23,7 +23,7 @@ import (
 	"moonbridge/handler"
 	"moonbridge/handler/logging"
 	"moonbridge/handler/pool"
-	_ "moonbridge/handler/worker" // needed: this program is started a second time, as the process that forks the workers
+	_ "moonbridge/handler/worker" // makes the second process of this program the one that forks the workers
 )
 
 func main() {
@@ -33,37 +33,31 @@ func main() {
 	if flag.NArg() == 0 {
 		log.Fatal("usage: luapool [-go address] [-grace duration] script.lua [argument ...]")
 	}
-	if err := run(*address, *grace, flag.Arg(0), flag.Args()[1:]); err != nil {
+	// Loops log, and must not wait for a slow reader of the log: lines go through a queue, and are lost if it is full.
+	logs := logging.NewQueue(os.Stderr, logging.Options{})
+	log.SetOutput(logs)
+	err := run(*address, *grace, flag.Arg(0), flag.Args()[1:])
+	log.SetOutput(os.Stderr)
+	logs.Close(time.Second) // writes what is left
+	if err != nil {
 		log.Fatal(err)
 	}
 }
 
 // run serves until a signal arrives, or a main handler has ended.
-func run(address string, grace time.Duration, file string, args []string) error {
+func run(address string, grace time.Duration, script string, args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	logs := logging.NewQueue(os.Stderr, logging.Options{}) // loops log, and must not wait for a slow reader of the log
-	defer logs.Close(time.Second)
-	logger := slog.New(slog.NewTextHandler(logs, nil))
-	e, err := engine.New(engine.Options{Logger: logger})
+	e, err := engine.New(engine.Options{})
 	if err != nil {
 		return err
 	}
-	s := &script{engine: e}
+	s := &served{engine: e}
 	mains := make(chan error, 1)
-	mainEnded := func(_ int, name string, failed bool) { // is called on a loop and must not block
-		var err error
-		if failed {
-			err = fmt.Errorf("the main handler %q has failed", name)
-		}
-		select {
-		case mains <- err:
-		default: // not the first one
-		}
-	}
-	// Start runs the script, and calls s.open for each of its listen calls. ctx ends only that, not the workers: Stop and Kill do.
+	// Start runs the script, and calls s.open for each of its listen calls. ctx ends only that; Stop and Kill end the
+	// workers.
 	host, err := pool.Start(ctx, pool.Config{
-		Script: file, Args: args, Loops: e.Loops(), Listen: s.open, MainEnded: mainEnded, Logger: logger,
+		Script: script, Args: args, Loops: e.Loops(), Listen: s.open, MainEnded: mainEnded(mains), Logger: slog.Default(),
 	})
 	if err != nil {
 		return err
@@ -72,7 +66,7 @@ func run(address string, grace time.Duration, file string, args []string) error 
 	if err := s.serve(host.Pools()); err != nil {
 		return err
 	}
-	if err := serveGo(e, address, host.Pools(), logger); err != nil {
+	if err := serveGo(e, address, host.Pools()); err != nil {
 		return err
 	}
 	log.Print("ready")
@@ -87,16 +81,31 @@ func run(address string, grace time.Duration, file string, args []string) error 
 	log.Print("stopping")
 	end, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
-	// The order matters: connections end while there are workers to answer them, then the workers end, then the loops.
-	host.Drain(end) // returns at once
-	e.Drain(end)    // if time runs out here, Shutdown returns that error too
+	// Connections end while there are workers to answer them, then the workers, then the loops. The error of e.Drain
+	// does not matter: Shutdown tells whether connections are left.
+	host.Drain(end) // tells workers to end raw connections; returns at once
+	e.Drain(end)
 	failure = errors.Join(failure, host.Stop(end), e.Shutdown(end))
 	log.Print("stopped")
 	return failure
 }
 
+// mainEnded returns a function that is called on a loop, and must not block, when a main handler has ended.
+func mainEnded(mains chan<- error) func(int, string, bool) {
+	return func(_ int, name string, failed bool) {
+		var err error
+		if failed {
+			err = fmt.Errorf("the main handler %q has failed", name)
+		}
+		select {
+		case mains <- err:
+		default: // not the first one
+		}
+	}
+}
+
 // serveGo serves a Go handler that shows the state of the pools.
-func serveGo(e *engine.Engine, address string, pools []*pool.Pool, logger *slog.Logger) error {
+func serveGo(e *engine.Engine, address string, pools []*pool.Pool) error {
 	status := func(w *handler.Response, r *handler.Request) {
 		w.Set("Content-Type", "text/plain")
 		for _, p := range pools {
@@ -109,7 +118,6 @@ func serveGo(e *engine.Engine, address string, pools []*pool.Pool, logger *slog.
 		return err
 	}
 	log.Printf("go: http://%s/", ln.Addr())
-	// Stats takes a lock that the supervisors of the pools hold, too, so status does not run on a loop. The first 0 is the default number of
-	// goroutines (256). The second one becomes Request.Listener, which is not used here.
-	return e.Serve(ln, handler.Config{Logger: logger}.Blocking(handler.Func(status), 0), 0, engine.Limits{})
+	// Stats may wait for a lock, so status does not run on a loop. 0 becomes Request.Listener, which is not used here.
+	return e.Serve(ln, handler.Blocking(handler.Func(status), 100), 0, engine.Limits{})
 }

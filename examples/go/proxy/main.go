@@ -1,13 +1,12 @@
-// Command proxy is a reverse proxy. Requests for paths below /api/ go to one service, and all others to another one. It sets the field
-// X-Gateway in requests (package proxy also sets X-Forwarded-For and the like), and removes the field Server from responses. Services speak HTTP/1.1, here without TLS.
+// Command proxy is a reverse proxy. Requests for paths below /api/ go to one service, and all others to another one. It
+// sets the field X-Gateway in requests, and removes the field Server from responses.
 //
-// If a server of a service cannot be connected to, another one is tried. If it fails after that, only requests with an idempotent method are
-// sent again, once.
-//
-//	go run ./examples/go/proxy -api 127.0.0.1:9001,127.0.0.1:9002 -web 127.0.0.1:9000    # then: curl http://127.0.0.1:8081/
+//	go run ./examples/go/proxy -api 127.0.0.1:9001,127.0.0.1:9002 -web 127.0.0.1:9000
+//	curl http://127.0.0.1:8081/
 package main
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -24,44 +23,44 @@ import (
 	"moonbridge/handler/upstream"
 )
 
-// services are what requests go to. An upstream.Set is the list of servers (targets) of one service. For another service, add a field here, a
-// case in the method to, and a flag.
+// services are what requests go to. An upstream.Set is the servers (targets) of one service.
 type services struct{ api, web *upstream.Set }
 
-// to chooses the service of a request. Like edit, answer and failed, it runs on the engine's event loops (see example hello), several at a
-// time, and must not block.
+// to chooses the service of a request. Like edit, answer and failed, it runs on event loops, and must not block (see
+// example hello).
 func (s *services) to(q *proxy.Request) *upstream.Set {
-	h := q.Head() // h.Path is a place in the head, and h.Bytes returns the bytes there
-	// The path is as the client has sent it, without its leading slash: /%61pi/ goes to web. So do not use it for access control.
-	if path := string(h.Bytes(h.Path)); strings.HasPrefix(path, "api/") {
+	h := q.Head()
+	// h.Path is where the path is in the head; Bytes returns it, as it was sent, without its leading slash. So /%61pi/
+	// goes to web: this is no access control.
+	if bytes.HasPrefix(h.Bytes(h.Path), []byte("api/")) {
 		return s.api
 	}
 	return s.web
 }
 
-// edit changes the request that the service gets. It is called once for each request, after to.
+// edit changes the request that the service gets. Package proxy adds X-Forwarded-For and the like itself.
 func edit(q *proxy.Request) {
-	q.Set("X-Gateway", "the example") // in place of what the client has sent. An error would mean that the name is not allowed
+	q.Set("X-Gateway", "the example") // in place of what the client has sent; never fails for this name
 }
 
-// answer changes the response that the client gets. With an error other than proxy.ErrRetry, the client would get 502 instead.
-func answer(_ *proxy.Request, p *proxy.Response) error { return p.Drop("Server") }
+// answer changes the response that the client gets. If it returned an error, that would be 502.
+func answer(_ *proxy.Request, p *proxy.Response) error {
+	return p.Drop("Server") // never fails for this name
+}
 
-// failed is called if there is no complete response, but not if the client has gone. It returns the status for the client, if
-// no part of a response was sent; 0 is the one that fits the error, such as 502, 503 or 504.
+// failed is called if there is no complete response. It returns the status for the client; 0 is one that fits err.
 func failed(q *proxy.Request, err error) int {
-	// The request line for the service, at most 200 bytes of it, and the address that was tried last.
-	log.Printf("%s to %s: %v", logging.Quoted(q.Line(), 200), q.Target(), err)
+	log.Printf("%s: %v", logging.Quoted(q.Line(), 200), err) // 200: bytes of the request line
 	return 0
 }
 
-// service makes a Set of IP addresses with ports, separated by commas. Requests are balanced among them. A target that fails three times
-// within 10 s is left out for a while. If fewer than half are up, all get requests. upstream.Options has this, time limits, health checks and TLS.
+// service makes a Set of targets: IP addresses with ports, separated by commas. They speak HTTP/1.1.
 func service(addresses string) (*upstream.Set, error) {
 	var targets []upstream.Target
 	for address := range strings.SplitSeq(addresses, ",") {
 		targets = append(targets, upstream.Target{Addr: strings.TrimSpace(address)})
 	}
+	// A target that fails three times within 10 s is left out for a while. Options has time limits, health checks, TLS.
 	return upstream.New(upstream.Options{}, targets...)
 }
 
@@ -70,18 +69,18 @@ func main() {
 	api := flag.String("api", "127.0.0.1:9001", "service for /api/: IP addresses with ports, separated by commas")
 	web := flag.String("web", "127.0.0.1:9000", "service for everything else, as -api")
 	flag.Parse()
-	if err := run(*address, *api, *web); err != nil {
+	// Loops log, and must not wait for a slow reader of the log: lines go through a queue, and are lost if it is full.
+	logs := logging.NewQueue(os.Stderr, logging.Options{})
+	log.SetOutput(logs)
+	err := run(*address, *api, *web)
+	log.SetOutput(os.Stderr)
+	logs.Close(time.Second) // writes what is left
+	if err != nil {
 		log.Fatal(err)
 	}
 }
 
 func run(address, api, web string) (err error) {
-	// failed, engine and proxy log on the loops, through package log. They must not wait for a slow reader of the log: lines go through a
-	// queue, and are lost when it is full.
-	logs := logging.NewQueue(os.Stderr, logging.Options{})
-	log.SetOutput(logs)
-	defer logs.Close(time.Second)
-	defer log.SetOutput(os.Stderr) // runs before Close, so main can still log an error
 	s := new(services)
 	if s.api, err = service(api); err != nil {
 		return err
@@ -97,8 +96,10 @@ func run(address, api, web string) (err error) {
 	if err != nil {
 		return err
 	}
+	// If a target cannot be connected to, another one is tried. If a target fails after it has got a request, that is
+	// sent to another one, once, and only if its method is idempotent (Config.Retry).
 	b := proxy.New(proxy.Config{To: s.to, Edit: edit, Answer: answer, Failed: failed})
-	// 0 becomes Request.Listener, which is not used here. Limits of size and time are set in engine.Limits.
+	// 0 becomes Request.Listener, which is not used here.
 	if err := e.Serve(ln, b, 0, engine.Limits{}); err != nil {
 		return err
 	}

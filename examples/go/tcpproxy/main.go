@@ -1,13 +1,7 @@
-// Command tcpproxy passes TCP connections on to servers (targets, IP addresses with ports), whatever protocol they carry.
-//
-// Targets see the address of the proxy. With -out 1 or 2, each connection to a target begins with a header of that version of the PROXY
-// protocol, which has the client's address. The target must expect it.
-//
-// With -in, each connection of a client must begin with such a header. The address in it then counts as the client's, in the log and with
-// -out. Use it only behind another proxy: whoever can connect can claim any address.
+// Command tcpproxy passes TCP connections on to servers (targets), whatever protocol they carry.
 //
 //	go run ./examples/go/tcpproxy -targets 127.0.0.1:9001,127.0.0.1:9002    # listens at 127.0.0.1:8081
-//	go run ./examples/go/tcpproxy -targets 127.0.0.1:9001 -out 2            # with the header, for HAProxy, nginx and others
+//	go run ./examples/go/tcpproxy -targets 127.0.0.1:9001 -out 2            # with the PROXY protocol
 package main
 
 import (
@@ -30,11 +24,17 @@ import (
 
 func main() {
 	address := flag.String("address", "127.0.0.1:8081", "where to listen")
-	targets := flag.String("targets", "127.0.0.1:9001", "where connections go: IP addresses with ports, separated by commas")
-	in := flag.Bool("in", false, "require a PROXY protocol header; only if nobody but a trusted proxy can connect")
+	targets := flag.String("targets", "127.0.0.1:9001", "targets: IP addresses with ports, separated by commas")
+	in := flag.Bool("in", false, "require a PROXY protocol header: only if nobody but a trusted proxy can connect")
 	out := flag.Int("out", 0, "version of the PROXY protocol header that is sent to targets, 1 or 2; 0: no header")
 	flag.Parse()
-	if err := run(*address, *targets, *in, *out); err != nil {
+	// Loops log, and must not wait for a slow reader of the log: lines go through a queue, and are lost if it is full.
+	logs := logging.NewQueue(os.Stderr, logging.Options{})
+	log.SetOutput(logs)
+	err := run(*address, *targets, *in, *out)
+	log.SetOutput(os.Stderr)
+	logs.Close(time.Second) // writes what is left
+	if err != nil {
 		log.Fatal(err)
 	}
 }
@@ -43,25 +43,22 @@ func run(address, targets string, in bool, out int) error {
 	if out < 0 || out > 2 {
 		return fmt.Errorf("-out %d: the versions of the PROXY protocol are 1 and 2", out)
 	}
-	// ended and engine log on the loops, which must not wait for a slow reader of the log: lines that do not fit into the queue are lost.
-	logs := logging.NewQueue(os.Stderr, logging.Options{})
-	log.SetOutput(logs)
-	defer logs.Close(time.Second)
-	defer log.SetOutput(os.Stderr) // runs before Close, so main can still log an error
 	var list []upstream.Target
 	for target := range strings.SplitSeq(targets, ",") {
 		list = append(list, upstream.Target{Addr: strings.TrimSpace(target)})
 	}
-	// If a target refuses a connection, or does not accept it within a second, another one is tried, three in all (tcpproxy.Config.Tries).
-	// After three such failures within 10 s a target gets no connections for a while. If fewer than half are up, all get connections.
+	// If a target does not accept a connection within a second, another one is tried, three in all. A target that fails
+	// three times within 10 s is left out for a while.
 	set, err := upstream.New(upstream.Options{Connect: time.Second}, list...)
 	if err != nil {
 		return err
 	}
 	p := tcpproxy.New(tcpproxy.Config{
-		To:       tcpproxy.To(set), // always this set. A function of your own could choose one by the client's address
+		To: tcpproxy.To(set), // always this set; a function of your own could choose one by the client's address
+		// 0: targets see only the proxy's address. 1 or 2: each connection to a target begins with a header of that version
+		// of the PROXY protocol, which has the client's address. The target must expect it.
 		ProxyOut: out,
-		Sessions: 10000, // client connections at a time; others are reset. Each needs at least two descriptors (ulimit -n)
+		Sessions: 10000, // at a time; others are reset. Each needs two descriptors or more (ulimit -n)
 		Ended:    ended,
 	})
 	e, err := engine.New(engine.Options{})
@@ -73,10 +70,11 @@ func run(address, targets string, in bool, out int) error {
 		return err
 	}
 	if in {
-		ln.SetPreface(proxyproto.New(0)) // each connection must begin with the header. 0: within the default time, 5 seconds
+		// Each connection of a client must begin with such a header, within 5 seconds (0: the default). The address in it
+		// counts as the client's.
+		ln.SetPreface(proxyproto.New(0))
 	}
-	// p applies its bounds (sizes, and the idle time of 1 hour) to its connections to targets. The engine has those of clients, so it gets the
-	// same bounds here. To change both, set Bounds in tcpproxy.Config above.
+	// The engine needs the bounds of clients' connections (buffer sizes, idle time 1 h): those that p has for targets.
 	if err := e.ServeProtocol(ln, p, engine.ProtocolOptions{Bounds: p.Bounds()}); err != nil {
 		return err
 	}
@@ -99,7 +97,7 @@ func run(address, targets string, in bool, out int) error {
 // ended logs a session: a client's connection, with the one to its target. It runs on an event loop and must not block.
 func ended(s *tcpproxy.Ended) {
 	if s.Target == "" {
-		return // refused (package tcpproxy logs these, at a bounded rate), or ended before a target has accepted it
+		return // refused, which package tcpproxy logs, or ended before a target has accepted it
 	}
 	how := "completed"
 	if s.Err != nil {

@@ -14,10 +14,21 @@ func (c *Conn) complete() bool {
 	return c.running && c.fd >= 0 && c.cfg.Out.Flags.Load()&shm.OutComplete != 0 && !c.unsent()
 }
 
+// leaveBody gives up what is missing of the body when the handler has finished the response.
+func (c *Conn) leaveBody() {
+	if c.running && c.body.Missing() && c.cfg.Out.Flags.Load()&shm.OutComplete != 0 {
+		c.abortBody(false)
+	}
+}
+
 // afterResponse is the beat of an exchange that is complete.
 func (c *Conn) afterResponse() {
+	ends := c.cfg.Out.Flags.Load()&shm.OutClose != 0
 	if !c.settled {
-		c.settle(c.cfg.Out.Flags.Load()&shm.OutClose != 0)
+		c.settle(ends)
+	}
+	if ends {
+		c.throwAway()
 	}
 	if passed(c.respondAt) || c.peerGone() {
 		c.cancel() // a handler of HEAD may still be writing
@@ -31,6 +42,19 @@ func (c *Conn) settle(ends bool) {
 	unix.SetsockoptLinger(c.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{})
 	if ends {
 		unix.Shutdown(c.fd, unix.SHUT_WR)
+	}
+}
+
+// throwAway reads what the peer of a connection that ends still sends. If this process died with bytes unread, the kernel would send a RST,
+// which may destroy the response on its way.
+func (c *Conn) throwAway() {
+	c.input.Discard(c.input.Len())
+	for c.thrown <= lingerBytesMax {
+		n := c.read(c.input.Reserve(c.cfg.Pool, roomMin)) // never committed
+		if n == 0 {
+			return
+		}
+		c.thrown += n
 	}
 }
 

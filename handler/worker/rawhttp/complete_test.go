@@ -1,6 +1,7 @@
 package rawhttp
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -148,4 +149,36 @@ func TestSettlesBetweenRequests(t *testing.T) {
 	if s.settled.Load() != 0 {
 		t.Error("settled after the end")
 	}
+}
+
+// What the peer still sends of a body that the handler has left is thrown away while the handler goes on: if the process died with bytes unread,
+// the peer would be reset.
+func TestCompleteLeavesBody(t *testing.T) {
+	over := make(chan bool)
+	lim := noLimits
+	lim.StreamBody = true
+	s := serveConn(t, lim, "", func(x *call) uint32 {
+		x.put("all")
+		x.complete(shm.OutClose)
+		if x.flags()&shm.InAbort == 0 {
+			x.s.t.Error("the body is still received")
+		}
+		<-over
+		return shm.ResultDone | shm.ResultClose
+	})
+	piece := strings.Repeat("x", 20*testWindow)
+	s.say("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n" + piece)
+	if got := s.hearsAll(); got != "all" {
+		t.Errorf("got %q", got)
+	}
+	for range 3 {
+		eventually(t, "everything is read", func() bool {
+			n, err := unix.IoctlGetInt(s.c.fd, unix.TIOCINQ)
+			return n == 0 && err == nil
+		})
+		s.say(piece)
+	}
+	close(over)
+	s.peer.Close()
+	s.ends(false)
 }

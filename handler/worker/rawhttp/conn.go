@@ -57,6 +57,7 @@ type Conn struct {
 	stuck      bool   // output has been waiting for the socket since movedAt
 	onTheWay   int    // bytes that the peer had not acknowledged when it was last looked at; -1: unknown
 	settled    bool   // the response is complete and out: see settle
+	thrown     int    // bytes of the peer that were thrown away: see throwAway
 	access     access
 	number     uint64 // of exchanges so far
 	fileRoom   []byte // for bytes of files
@@ -249,6 +250,7 @@ func (c *Conn) Notify() {
 	defer c.mu.Unlock()
 	c.lookAtSocket()
 	c.send()
+	c.leaveBody()
 	c.sendContinue()
 }
 

@@ -149,19 +149,14 @@ func (c *Conn) linger() {
 		return
 	}
 	c.settle(true)
-	deadline := after(c.cfg.Limits.Drain)
-	c.input.Discard(c.input.Len())
-	for got := 0; !passed(deadline); {
-		n := c.read(c.input.Reserve(c.cfg.Pool, roomMin)) // never committed: thrown away
-		if got += n; got > lingerBytesMax {
+	for deadline := after(c.cfg.Limits.Drain); !passed(deadline); c.wait(pollIn, deadline) {
+		c.throwAway()
+		if c.thrown > lingerBytesMax {
 			c.how = closeReset
 			return
 		}
 		if c.eof || c.broken {
 			return
-		}
-		if n == 0 {
-			c.wait(pollIn, deadline)
 		}
 	}
 }

@@ -1,5 +1,5 @@
-// Command chi serves an application that is written for net/http, with the router chi and its middleware, on Moonbridge's engine.
-// Only main knows about the engine: the rest works with any server for net/http.
+// Command chi serves an application that is written for net/http, with the router chi and its middleware, on
+// Moonbridge's engine. Only main knows about the engine: the rest works with any server for net/http.
 //
 //	cd examples/go/libraries && go run ./chi    # then: curl -i -d 'Go to the moon' http://127.0.0.1:8081/notes
 package main
@@ -26,7 +26,8 @@ import (
 	"moonbridge/handler"
 )
 
-const noteBytesMax, notesMax = 16 << 10, 100
+const noteBytesMax = 16 << 10
+const notesMax = 100
 
 // notes is the application: texts with numbers, from 1.
 type notes struct {
@@ -36,7 +37,7 @@ type notes struct {
 
 func (n *notes) routes() http.Handler {
 	r := chi.NewRouter()
-	r.Use(middleware.Recoverer)
+	r.Use(middleware.Recoverer) // a panic is answered with 500; the engine would do that as well
 	r.Get("/", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "Notes are at /notes.\n") })
 	r.Get("/notes", n.list)
 	r.Post("/notes", n.add)
@@ -46,10 +47,13 @@ func (n *notes) routes() http.Handler {
 
 func (n *notes) list(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(n.all()) // all has unlocked mu: with other servers, Encode may wait for a slow client
+	texts := n.all()
+	// all has unlocked mu: Encode may wait for a slow client.
+	json.NewEncoder(w).Encode(texts)
 }
 
 func (n *notes) add(w http.ResponseWriter, r *http.Request) {
+	// A limit of its own: add works with any server.
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, noteBytesMax))
 	if _, tooLong := errors.AsType[*http.MaxBytesError](err); tooLong {
 		http.Error(w, "the note is too long", http.StatusRequestEntityTooLarge)
@@ -70,7 +74,7 @@ func (n *notes) show(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8") // otherwise a note that looks like HTML would be sent as HTML
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8") // otherwise what looks like HTML would be sent as HTML
 	io.WriteString(w, texts[i-1])
 }
 
@@ -99,16 +103,14 @@ func main() {
 	check(err)
 	ln, err := e.Open("tcp", *address, engine.OpenOptions{})
 	check(err)
-	// At most 100 handlers run at a time. Up to 1024 other requests wait. Those that have waited for 10 s, and those that find the queue
-	// full, get 503.
-	h := handler.Blocking(handler.HTTP(new(notes).routes()), 100)
-	check(e.Serve(ln, h, 0, engine.Limits{ // 0 becomes Request.Listener, which is not used here
-		// Slow clients do not occupy handlers:
-		BufferBody:  64 << 10, // a body of up to this size arrives completely before the handler is called
-		BodyBytes:   64 << 10, // the engine refuses a larger one (add refuses more than 16 KiB itself)
-		SpoolOutput: 16 << 20, // so much of what the client does not take waits in a file
-	}))
+	// At most 100 requests at a time; 1024 others wait, for up to 10 s. Those that are left get 503.
+	b := handler.Blocking(handler.HTTP(new(notes).routes()), 100)
+	// Slow clients occupy no handlers: no body is larger than what is buffered (Limits.BufferBody, 64 KiB) before a
+	// handler is called, and so much of a response may wait in a file.
+	limits := engine.Limits{BodyBytes: 64 << 10, SpoolOutput: 16 << 20}
+	check(e.Serve(ln, b, 0, limits)) // 0 becomes Request.Listener, which is not used here
 	log.Printf("http://%s/", ln.Addr())
+
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	<-ctx.Done()

@@ -1,15 +1,16 @@
-// Command restart changes to a new version of its binary without refusing a connection or breaking off a request that takes
-// less than a minute.
+// Command restart changes to a new version of its binary without refusing a connection or breaking off a request that
+// takes less than a minute.
 //
-//  1. SIGUSR2 arrives. The library tableflip starts the program's file again, as a child, and passes it the listening socket.
+//  1. SIGUSR2 arrives. The library tableflip starts the program's file as a child, which gets the listening socket.
 //  2. The child serves, and says so (Ready). If it does not within a minute, it is killed, and the old process goes on.
 //  3. The old process accepts no more, finishes its requests, and ends. Until then the child refuses another SIGUSR2.
 //
 // To try it:
 //
-//	cd examples/go/libraries && go build -o /tmp/restart ./restart && /tmp/restart    # then: curl http://127.0.0.1:8081/
-//	curl http://127.0.0.1:8081/slow & kill -USR2 PID    # PID is in the log. The old process completes it; the new one answers what comes now
-//	kill PID                                            # the new PID: it finishes its requests, and ends
+//	cd examples/go/libraries && go build -o /tmp/restart ./restart && /tmp/restart
+//	curl http://127.0.0.1:8081/slow & sleep 0.2; kill -USR2 PID    # the PID is in the log; this process answers
+//	curl http://127.0.0.1:8081/                                    # the new process answers
+//	kill PID                                                       # its PID
 package main
 
 import (
@@ -41,7 +42,7 @@ func run(address string) error {
 	defer stop()
 	restarts := make(chan os.Signal, 1)
 	signal.Notify(restarts, syscall.SIGUSR2)
-	upgrader, err := tableflip.New(tableflip.Options{}) // PIDFile would name a file for the PID of the process that serves
+	upgrader, err := tableflip.New(tableflip.Options{})
 	if err != nil {
 		return err
 	}
@@ -53,12 +54,12 @@ func run(address string) error {
 	if err != nil {
 		return err
 	}
-	ln, err := e.Adopt(socket) // ln owns it: Retire closes it. The child has a descriptor of its own
+	ln, err := e.Adopt(socket) // from here on it is the engine's; a child has a duplicate
 	if err != nil {
 		return err
 	}
-	// The first 0 is the default number of goroutines (256). The second one becomes Request.Listener, which is not used here.
-	if err := e.Serve(ln, handler.Blocking(handler.Func(whoAmI), 0), 0, engine.Limits{}); err != nil {
+	// At most 100 requests at a time. 0 becomes Request.Listener, which is not used here.
+	if err := e.Serve(ln, handler.Blocking(handler.Func(whoAmI), 100), 0, engine.Limits{}); err != nil {
 		return err
 	}
 	log.Printf("process %d: http://%s/", os.Getpid(), ln.Addr())
@@ -66,13 +67,14 @@ func run(address string) error {
 		return err
 	}
 
-	context.AfterFunc(ctx, upgrader.Stop) // a signal to end breaks off an Upgrade in progress. stop, below, ends ctx, too, but after an Upgrade Stop does nothing
+	// SIGTERM breaks off an Upgrade in progress. After a successful one this does nothing.
+	context.AfterFunc(ctx, upgrader.Stop)
 	wait(ctx, restarts, upgrader)
 	stop() // from here on, SIGTERM or an interrupt ends the process at once
 	end, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	// Shutdown alone would close idle connections at once, although a request may just be arriving on one. Retire leaves them open for a
-	// second. Shutdown returns its error again.
+	// Shutdown alone would close idle connections at once, although a request may just be arriving on one: Retire
+	// leaves them open for a second. Its error does not matter: Shutdown tells whether connections are left.
 	e.Retire(end)
 	if err := e.Shutdown(end); err != nil {
 		return fmt.Errorf("connections were cut: %w", err)
@@ -91,7 +93,7 @@ func wait(ctx context.Context, restarts <-chan os.Signal, upgrader *tableflip.Up
 			if err == nil {
 				return
 			}
-			log.Print("restart: ", err) // this process goes on
+			log.Print("restart: ", err) // this process goes on, unless ctx has ended
 		}
 	}
 }

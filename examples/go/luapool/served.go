@@ -12,20 +12,19 @@ import (
 	"moonbridge/handler/proxyproto"
 )
 
-// script is what the script has opened: for each of its listen calls the listeners, in their order. Each call also makes a pool, so
-// listeners[n] belong to the n-th pool. A timer or a main handler has no socket; its listener is nil.
-type script struct {
+// served is what the script has asked for: for each of its listen calls the listeners, in their order. Each call also
+// makes a pool, so listeners[n] belong to the n-th pool. A timer or a main handler has no socket; its listener is nil.
+type served struct {
 	engine    *engine.Engine
 	listeners [][]*engine.Listener
 }
 
-// carriedOut are the options for the server that serveOne carries out (limits.Of has static_headers). The workers see to most of the
-// other options themselves. The rest, such as tls, static and routes, is refused, so that nothing is served in another way than the script says.
+// carriedOut are the options for the server that serveOne carries out (limits.Of has static_headers). Others, such as
+// tls and static, are refused. Options for workers are the workers' business.
 var carriedOut = []string{"proxy_protocol", "static_headers"}
 
-// open opens the listeners of a listen call. The ignored number is that of the call: len(s.listeners). With an error the call fails and makes
-// no pool, but the script may go on. So open must then leave no listener open, and append nothing: listeners[n] would belong to another pool.
-func (s *script) open(_ int, spec *listen.Spec) error {
+// open opens the listeners of a listen call. A call that gets an error makes no pool, and does not count.
+func (s *served) open(_ int, spec *listen.Spec) error {
 	for _, name := range spec.ServerOptions() {
 		if !slices.Contains(carriedOut, name) {
 			return fmt.Errorf("luapool does not support the option %s", name)
@@ -57,7 +56,7 @@ func closeAll(listeners []*engine.Listener) {
 }
 
 // serve serves the listeners with their pools.
-func (s *script) serve(pools []*pool.Pool) error {
+func (s *served) serve(pools []*pool.Pool) error {
 	for n, p := range pools {
 		// Serve does this too, but a pool that has only timers is not served.
 		if err := s.engine.Attach(p); err != nil {
@@ -76,16 +75,15 @@ func (s *script) serve(pools []*pool.Pool) error {
 	return nil
 }
 
-// serveOne serves the listener with this index in its listen call. The index tells the workers which connect handler to run.
-func (s *script) serveOne(ln *engine.Listener, p *pool.Pool, index int) error {
+// serveOne serves the listener with this index in its listen call. The index tells the workers which handler to run.
+func (s *served) serveOne(ln *engine.Listener, p *pool.Pool, index int) error {
 	l := &p.Spec().Listeners[index]
 	if l.ProxyProtocol {
-		// The header is trusted: only the proxy may be able to reach this address. 0: connections have 5 seconds to send it.
-		ln.SetPreface(proxyproto.New(0))
+		ln.SetPreface(proxyproto.New(0)) // the header is trusted: only the proxy may be able to connect
 	}
 	if l.Raw() {
 		return s.engine.ServeSockets(ln, p, index) // the handler gets the connection itself
 	}
-	// HTTP is nil for raw connections (above), for what has no socket (not served), and with redirect_https (which open refuses).
+	// HTTP is set here: it is nil for raw connections, what has no socket, and redirect_https, which open refuses.
 	return s.engine.Serve(ln, p, index, limits.Of(l.HTTP))
 }
