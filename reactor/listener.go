@@ -161,23 +161,24 @@ func (ln *Listener) Attach(l *Loop, accept, refuse AcceptFunc) error {
 
 // Close stops listening: each loop closes its socket in its next turn, which is due at once. Accepted connections continue. Those
 // that wait to be accepted are accepted first, even if Close has already returned; they are reset if no loop was attached or
-// the loop has ended. The file of a Unix socket is removed, if it is still ours: the error is that of removing it. Further calls
-// do nothing.
+// the loop has ended. The file of a Unix socket is removed, if it is still ours: the error is that of removing it, or says that this takes
+// too long. Further calls do nothing.
 func (ln *Listener) Close() error {
 	if ln.foreign {
 		ln.HandOver()
 		return nil
 	}
 	ln.mu.Lock()
-	defer ln.mu.Unlock()
 	if ln.closed {
+		ln.mu.Unlock()
 		return nil
 	}
 	ln.closed = true
-	var err error
-	if ln.sockFile != nil {
-		err = ln.sockFile.remove()
-	}
+	ln.mu.Unlock()
+	// First, so that no peer finds a file on which nothing listens; and without the lock, which loops take.
+	err := ln.sockFile.removeSoon()
+	ln.mu.Lock()
+	defer ln.mu.Unlock()
 	for _, fd := range ln.free {
 		unix.Close(fd)
 	}

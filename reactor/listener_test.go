@@ -472,3 +472,59 @@ func fewDescriptors() int {
 	}
 	return 0
 }
+
+// A disk that hangs, with the file of a Unix socket, does not hold up the end of listening for long, and the loops not at all.
+func TestCloseListenerOnHungDisk(t *testing.T) {
+	var began, goOn chan struct{}
+	defer func(f func(string) error, d time.Duration) { removeFile, removeMost = f, d }(removeFile, removeMost)
+	removeFile = func(name string) error {
+		close(began)
+		<-goOn
+		return os.Remove(name)
+	}
+	closing := func(most time.Duration) (ln *Listener, path string, closed chan error) {
+		began, goOn, removeMost = make(chan struct{}), make(chan struct{}), most
+		path = filepath.Join(t.TempDir(), "s")
+		ln = listen(t, "unix", path, ListenOptions{})
+		serve(t, ln, newEcho)
+		closed = make(chan error, 1)
+		go func() { closed <- ln.Close() }()
+		wait(t, began, "the file is about to be removed")
+		return ln, path, closed
+	}
+	removed := func(path string) {
+		t.Helper()
+		for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+			if _, err := os.Lstat(path); errors.Is(err, os.ErrNotExist) {
+				return
+			} else if time.Now().After(end) {
+				t.Fatal("the file is still there")
+			}
+		}
+	}
+
+	ln, path, closed := closing(time.Hour)
+	exchange(t, dial(t, ln), []byte("hello")) // the file is still there, so connections are accepted
+	close(goOn)
+	if err := wait(t, closed, "the end of Close"); err != nil {
+		t.Error(err)
+	}
+	removed(path)
+
+	ln, path, closed = closing(time.Millisecond)
+	if err := wait(t, closed, "the end of Close"); err == nil || !strings.Contains(err.Error(), "not removed within") {
+		t.Errorf("%v", err)
+	}
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		conn, err := net.Dial("unix", path)
+		if err != nil {
+			break
+		}
+		conn.Close()
+		if time.Now().After(end) {
+			t.Fatal("it still listens")
+		}
+	}
+	close(goOn)
+	removed(path)
+}

@@ -77,10 +77,14 @@ type server struct {
 	onlyTests bool         // "mbserve test": no address is opened
 	failure   *failurePage // --dev: shown instead of the serving generation; nil: none
 
-	mu        sync.Mutex
+	// listening is held while names are looked up and files of sockets are looked at, which may take long: nothing that ends the
+	// server may wait for it.
+	listening sync.Mutex
 	addresses []*address
-	serving   *generation
-	old       *retired // the previous generation
+
+	mu      sync.Mutex
+	serving *generation
+	old     *retired // the previous generation
 
 	kept map[*generation]map[*acme.Keeper][]string // the domains of generations that have not ended
 
