@@ -35,18 +35,15 @@ const adoptEndMost = time.Second
 //
 // Connections of type *net.TCPConn and *net.UnixConn move to a loop, and cost there what others do. Any other net.Conn is
 // connected with a loop by two goroutines and a pair of sockets, which hold at most some 500 KiB of it. When the engine has ended such a
-// connection, its peer still gets them, but it is closed if the peer takes nothing for a minute. A reset becomes an ordinary end. There are no files for HandOver and Files. The error is ErrStopped. A nil ln panics.
+// connection, its peer still gets them, but it is closed if the peer needs more than a minute for 32 KiB of them. A reset becomes an ordinary end. There are no files for HandOver and Files. The error is ErrStopped. A nil ln panics.
 func (e *Engine) Adopt(ln net.Listener) (*Listener, error) {
 	if ln == nil {
 		panic("engine: Adopt: the listener is nil")
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.stopped {
+	adopted := &Listener{e: e, adopted: &adopted{ln: ln, ended: make(chan struct{})}}
+	if !e.owns(adopted) {
 		return nil, ErrStopped
 	}
-	adopted := &Listener{e: e, adopted: &adopted{ln: ln, ended: make(chan struct{})}}
-	e.listeners = append(e.listeners, adopted)
 	return adopted, nil
 }
 

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"time"
 
 	"moonbridge/handler/backend"
@@ -10,7 +11,16 @@ import (
 // Responses of the engine's own: error pages, in place of a handler that was never called, or that has failed.
 
 // Failed implements backend.Exchange: there is no response, or no more of it.
-func (c *conn) Failed(status int, retryAfter time.Duration) {
+func (c *conn) Failed(status int, retryAfter time.Duration) { c.failedWith(status, retryAfter, nil) }
+
+// Refused implements backend.Refuser.
+func (c *conn) Refused(err error) {
+	status, retryAfter := backend.RefusalOf(err)
+	c.failedWith(status, retryAfter, backend.RefusalFields(err))
+}
+
+// failedWith is Failed with field lines for the answer, which are valid during the call.
+func (c *conn) failedWith(status int, retryAfter time.Duration, fields []byte) {
 	if c.state != stateDispatched {
 		return
 	}
@@ -20,7 +30,7 @@ func (c *conn) Failed(status int, retryAfter time.Duration) {
 		c.conclude(nowMS, backend.EndReset)
 		return
 	}
-	f := failure{is: true, status: status, retryAfter: int((retryAfter + time.Second - 1) / time.Second)}
+	f := failure{is: true, status: status, retryAfter: int((retryAfter + time.Second - 1) / time.Second), fields: fields}
 	if !c.postpone(nowMS, f) {
 		c.fail(nowMS, f)
 	}
@@ -29,8 +39,9 @@ func (c *conn) Failed(status int, retryAfter time.Duration) {
 // failure is an end of an exchange that comes after everything that is still to be sent.
 type failure struct {
 	is, reset  bool
-	status     int // unless reset
-	retryAfter int // seconds
+	status     int    // unless reset
+	retryAfter int    // seconds
+	fields     []byte // more field lines
 }
 
 // postpone lets a failure wait until the responses before it are sent: they are complete, and an error page must not come
@@ -40,6 +51,7 @@ func (c *conn) postpone(nowMS uint64, f failure) bool {
 	if c.socket.broken || !others || c.unsent() == 0 {
 		return false
 	}
+	f.fields = bytes.Clone(f.fields)
 	c.exchange.extra().failure = f
 	c.exchange.end = backend.EndReset
 	c.state = stateWriting
@@ -68,7 +80,7 @@ func (c *conn) fail(nowMS uint64, f failure) {
 	case f.status == backend.StatusClientGone:
 		c.clientGone()
 	default:
-		c.answer(nowMS, f.status, f.retryAfter, c.mayPersist())
+		c.answerPage(nowMS, httpwrite.ErrorPage{Status: f.status, RetryAfter: f.retryAfter, Fields: f.fields}, c.mayPersist())
 	}
 }
 

@@ -38,7 +38,7 @@ type detachedConn struct {
 
 	mu      sync.Mutex
 	sent    bool // nothing is held
-	closing bool // close the connection when everything is sent
+	closing bool // Close was called: the connection is closed when everything is sent
 	over    bool // it is closed
 	timer   *time.Timer
 	ended   func() // called when it is closed
@@ -122,6 +122,7 @@ func (d *detachedConn) closeThen(ended func()) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.sent {
+		d.closing = true
 		defer ended()
 		return d.streamConn.Close()
 	}
@@ -186,22 +187,33 @@ func (d *detachedConn) isClosing() bool {
 func (d *detachedConn) Read(p []byte) (int, error) {
 	d.reading.Lock()
 	defer d.reading.Unlock()
-	if len(d.unread) > 0 && !d.isClosing() {
+	if d.isClosing() {
+		return 0, net.ErrClosed
+	}
+	if len(d.unread) > 0 {
 		n := copy(p, d.unread)
 		d.unread = d.unread[n:]
 		return n, nil
 	}
 	n, err := d.streamConn.Read(p)
+	return n, d.closedOr(err)
+}
+
+// closedOr is the error of a call that Close may have ended.
+func (d *detachedConn) closedOr(err error) error {
 	if err != nil && d.isClosing() {
-		err = net.ErrClosed
+		return net.ErrClosed
 	}
-	return n, err
+	return err
 }
 
 // WriteTo copies to w what is read, until the end. The system may copy most of it by itself.
 func (d *detachedConn) WriteTo(w io.Writer) (n int64, err error) {
 	d.reading.Lock()
 	defer d.reading.Unlock()
+	if d.isClosing() {
+		return 0, net.ErrClosed
+	}
 	if len(d.unread) > 0 {
 		k, err := w.Write(d.unread)
 		d.unread = d.unread[k:]
@@ -210,7 +222,7 @@ func (d *detachedConn) WriteTo(w io.Writer) (n int64, err error) {
 		}
 	}
 	k, err := io.Copy(w, d.streamConn)
-	return n + k, err
+	return n + k, d.closedOr(err)
 }
 
 // Write sends p after what is held.
@@ -228,6 +240,9 @@ func (d *detachedConn) Write(p []byte) (int, error) {
 
 // ReadFrom sends what r returns. The system may copy most of it by itself.
 func (d *detachedConn) ReadFrom(r io.Reader) (int64, error) {
+	if d.isClosing() {
+		return 0, net.ErrClosed
+	}
 	d.writing.Lock()
 	defer d.writing.Unlock()
 	if err := d.flush(); err != nil {
@@ -238,12 +253,39 @@ func (d *detachedConn) ReadFrom(r io.Reader) (int64, error) {
 
 // CloseWrite finishes sending, after what is held.
 func (d *detachedConn) CloseWrite() error {
+	if d.isClosing() {
+		return net.ErrClosed
+	}
 	d.writing.Lock()
 	defer d.writing.Unlock()
 	if err := d.flush(); err != nil {
 		return err
 	}
 	return d.streamConn.CloseWrite()
+}
+
+// SetDeadline implements net.Conn. After Close the deadlines are those of Close, as in the methods below.
+func (d *detachedConn) SetDeadline(t time.Time) error {
+	return d.whileOpen(d.streamConn.SetDeadline, t)
+}
+
+// SetReadDeadline implements net.Conn.
+func (d *detachedConn) SetReadDeadline(t time.Time) error {
+	return d.whileOpen(d.streamConn.SetReadDeadline, t)
+}
+
+// SetWriteDeadline implements net.Conn.
+func (d *detachedConn) SetWriteDeadline(t time.Time) error {
+	return d.whileOpen(d.streamConn.SetWriteDeadline, t)
+}
+
+func (d *detachedConn) whileOpen(set func(time.Time) error, t time.Time) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closing {
+		return net.ErrClosed
+	}
+	return set(t)
 }
 
 // NetConn is the connection without the bytes.

@@ -53,7 +53,7 @@
 // A rawConn is a connection of a backend.Protocol, which speaks something other than HTTP. It has files of its own, raw_*.go,
 // and shares only the socket with conn: raw_conn.go and raw_loop.go have its parts, raw_read.go and raw_write.go move bytes,
 // raw_splice.go moves them between two connections (through raw_pipe.go), raw_deadline.go has the limits of time, raw_close.go
-// the ends, raw_dial.go opens connections to other servers, raw_serve.go accepts them. conn_hijack.go makes a conn a rawConn, or
+// the ends, raw_dial.go opens connections to other servers, raw_expendable.go has those of them that give up their places, raw_serve.go accepts them. conn_hijack.go makes a conn a rawConn, or
 // a net.Conn for goroutines (hijacked.go, detached.go; raw_detach.go does so with a rawConn). adopted.go and pump.go take
 // connections from elsewhere.
 //

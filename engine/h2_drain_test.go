@@ -97,7 +97,7 @@ func TestH2DrainUnused(t *testing.T) {
 
 // Peers that say nothing do not keep an engine from ending, and idle ones are ended after their time.
 func TestH2Idle(t *testing.T) {
-	e, addr := startH2(t, Options{Loops: 1}, Limits{IdleTimeout: 50 * time.Millisecond}, &testBackend{})
+	e, addr := startH2(t, Options{Loops: 1}, Limits{IdleTimeout: 300 * time.Millisecond}, &testBackend{})
 	p := dialH2(t, addr)
 	p.lives(1)
 	p.hearsGoAway(http2.ErrCodeNo)

@@ -54,9 +54,7 @@ type OpenOptions struct {
 // A host name is looked up, which may block. Port 0 is replaced by a free port: see Addr. The error is ErrStopped, or names
 // the address and the cause, as in `listen 127.0.0.1:80: bind: permission denied`.
 func (e *Engine) Open(network, address string, o OpenOptions) (*Listener, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.stopped {
+	if e.isStopped() {
 		closeAll(o.Inherited)
 		return nil, ErrStopped
 	}
@@ -71,6 +69,7 @@ func (e *Engine) Open(network, address string, o OpenOptions) (*Listener, error)
 		closeAll(o.Inherited)
 		return nil, fmt.Errorf("listen %s: %w", address, err)
 	}
+	// Without the lock: a name server, or a disk with the file of a Unix socket, may take long, and the engine must be able to end meanwhile.
 	r, err := reactor.OpenListener(network, address, reactor.ListenOptions{
 		Sockets: len(e.loops), Mode: o.Mode, Logger: e.log, Beside: beside, Inherited: slices.Concat(o.Inherited, copies), Foreign: o.Foreign,
 	})
@@ -78,8 +77,28 @@ func (e *Engine) Open(network, address string, o OpenOptions) (*Listener, error)
 		return nil, err
 	}
 	ln := &Listener{e: e, r: r}
-	e.listeners = append(e.listeners, ln)
+	if !e.owns(ln) {
+		r.Close()
+		return nil, ErrStopped
+	}
 	return ln, nil
+}
+
+func (e *Engine) isStopped() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.stopped
+}
+
+// owns makes ln one of the listeners that Drain closes. false: the engine has stopped.
+func (e *Engine) owns(ln *Listener) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.stopped {
+		return false
+	}
+	e.listeners = append(e.listeners, ln)
+	return true
 }
 
 func closeAll(fds []int) {

@@ -151,7 +151,7 @@ func (l *loop) attach(b backend.Backend) (backend.LoopBackend, error) {
 // accept takes over a new connection of a listener that s serves. local is the place of its local address in the service's addrs;
 // 0: they do not know it yet.
 func (l *loop) accept(s *service, fd int, peer netip.AddrPort, local uint8) {
-	if !l.e.admit() {
+	if !l.admits() {
 		l.countConnection(aboveLimit, "", peer)
 		l.turnAway(s, fd, peer)
 		return

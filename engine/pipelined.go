@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"net/netip"
 	"time"
 
@@ -17,6 +18,7 @@ type pipelined struct {
 	files      *fileList // nil: no file was output
 	status     int       // of Failed
 	retryAfter time.Duration
+	fields     []byte
 
 	current   bool // its turn has come, and the connection has taken what was kept
 	late      bool // its turn has come, but the spool has no room for what was kept
@@ -41,12 +43,12 @@ func (p *pipelined) takeTurn() {
 	if !p.over {
 		return
 	}
-	end, status, retryAfter := p.exchange.end, p.status, p.retryAfter
+	end, status, retryAfter, fields := p.exchange.end, p.status, p.retryAfter, p.fields
 	if !p.completed {
 		c.l.releasePipelined(p)
 	}
 	if status != 0 {
-		c.Failed(status, retryAfter)
+		c.failedWith(status, retryAfter, fields)
 	} else {
 		c.Done(end)
 	}
@@ -171,9 +173,19 @@ func (p *pipelined) Left(running backend.Running) { p.c.Left(running) }
 
 // Failed implements backend.Exchange.
 func (p *pipelined) Failed(status int, retryAfter time.Duration) {
+	p.failedWith(status, retryAfter, nil)
+}
+
+// Refused implements backend.Refuser.
+func (p *pipelined) Refused(err error) {
+	status, retryAfter := backend.RefusalOf(err)
+	p.failedWith(status, retryAfter, backend.RefusalFields(err))
+}
+
+func (p *pipelined) failedWith(status int, retryAfter time.Duration, fields []byte) {
 	if !p.current {
 		p.exchange.leave()
-		p.over, p.status, p.retryAfter = true, status, retryAfter
+		p.over, p.status, p.retryAfter, p.fields = true, status, retryAfter, bytes.Clone(fields)
 		if a := p.exchange.record; a != nil && status == backend.StatusClientGone {
 			a.Status = status
 		}
@@ -181,7 +193,7 @@ func (p *pipelined) Failed(status int, retryAfter time.Duration) {
 	}
 	c := p.c
 	c.l.releasePipelined(p)
-	c.Failed(status, retryAfter)
+	c.failedWith(status, retryAfter, fields)
 }
 
 // BodyRoom implements backend.Exchange: a follower has no body.

@@ -247,11 +247,12 @@ func TestPrefaceAtTheEnd(t *testing.T) {
 	e, ln := behind(t, Options{Loops: 1}, "tcp4", "127.0.0.1:0", proxyproto.New(waitMost), &testBackend{window: 64})
 	closed := dial(t, ln.Addr())
 	waitsForPreface(t, e, 1)
+	since := time.Now()
 	if err := ln.Close(); err != nil {
 		t.Fatal(err)
 	}
 	closed.say(fromV1)
-	closed.endsAfterRequest(time.Now())
+	closed.endsAfterRequest(since)
 
 	e, ln = behind(t, Options{Loops: 1}, "tcp4", "127.0.0.1:0", proxyproto.New(waitMost), &testBackend{window: 64})
 	idle := dial(t, ln.Addr())

@@ -12,7 +12,8 @@ import (
 const (
 	// pumpCheck is how often it is checked whether the engine has closed a connection that it sends nothing more on, or whose peer takes nothing.
 	pumpCheck = time.Second
-	// pumpPatience is for how many of these a peer may take no more of what is left of a connection that the engine has closed.
+	// pumpPatience is how many of these the peer of a connection that the engine has closed has for a piece of what is left: what io.Copy
+	// writes at once, 32 KiB. How much of a piece it has taken cannot be seen.
 	pumpPatience = 60
 )
 

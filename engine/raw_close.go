@@ -138,6 +138,7 @@ func (c *rawConn) leave() {
 		f.unfollow()
 		f.paused = f.paused || f.spliced == c
 	}
+	c.expend(false)
 	c.l.raw.conns.Remove(c)
 	c.counter.Add(-1)
 }

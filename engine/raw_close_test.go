@@ -210,7 +210,9 @@ func TestRawDeadlines(t *testing.T) {
 		if err := waitFor(t, closed, c.name); !errors.Is(err, c.err) {
 			t.Errorf("%s: %v, want %v", c.name, err, c.err)
 		}
-		p.Close()
+		if p != nil { // otherwise it was closed while it was being opened
+			p.Close()
+		}
 	}
 }
 

@@ -34,6 +34,8 @@ type rawConn struct {
 	gone    bool // nothing is sent or received any more: Closed is due
 	hung    bool // the other end of the pair of a relay is closed
 
+	expendable bool // see SetExpendable
+
 	limitMS  uint64 // of SetDeadline; 0: none
 	written  int64  // bytes that the socket has taken
 	socket   socket

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -291,7 +292,7 @@ func TestDetachedSlowPeer(t *testing.T) {
 	closePatience = time.Hour // the test looks by itself
 	for name, secure := range map[string]bool{"plain": false, "TLS": true} {
 		t.Run(name, func(t *testing.T) {
-			want := noise(1_000_000)
+			want := noise(200_000) // not more: each piece waits for an acknowledgement
 			d, p := holding(t, want, secure)
 			if err := d.Close(); err != nil {
 				t.Error(err)
@@ -355,4 +356,80 @@ func (d *detachedConn) isOver() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.over
+}
+
+// signalling says when something is first written to it.
+type signalling struct {
+	once  sync.Once
+	began chan struct{}
+}
+
+func (s *signalling) Write(b []byte) (int, error) {
+	s.once.Do(func() { close(s.began) })
+	return len(b), nil
+}
+
+// After Close no call reads or writes any more, and each says why, whether something is still held or not. What is held is sent.
+func TestDetachedCallsAfterClose(t *testing.T) {
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	for _, held := range [][]byte{nil, noise(20_000_000)} {
+		p := dialOn(t, "tcp4", ln.Addr().String())
+		c, err := ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := newDetached(c, []byte("unread"), bytes.Clone(held)).(*detachedConn)
+		d.Close()
+		var got bytes.Buffer
+		for name, call := range map[string]func() error{
+			"Read":             func() error { n, err := d.Read(make([]byte, 9)); got.Write(make([]byte, n)); return err },
+			"WriteTo":          func() error { _, err := d.WriteTo(&got); return err },
+			"Write":            func() error { _, err := d.Write([]byte("x")); return err },
+			"ReadFrom":         func() error { _, err := d.ReadFrom(strings.NewReader("x")); return err },
+			"CloseWrite":       d.CloseWrite,
+			"SetDeadline":      func() error { return d.SetDeadline(time.Time{}) },
+			"SetReadDeadline":  func() error { return d.SetReadDeadline(time.Time{}) },
+			"SetWriteDeadline": func() error { return d.SetWriteDeadline(time.Unix(1, 0)) },
+		} {
+			if err := call(); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("%s with %d bytes held: %v", name, len(held), err)
+			}
+		}
+		if got.Len() > 0 {
+			t.Errorf("%d bytes are read after Close", got.Len())
+		}
+		readsAll(t, p, held)
+	}
+}
+
+// Close ends a WriteTo under way.
+func TestDetachedCloseDuringWriteTo(t *testing.T) {
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	for _, held := range [][]byte{nil, noise(20_000_000)} {
+		p := dialOn(t, "tcp4", ln.Addr().String())
+		c, err := ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := newDetached(c, []byte("unread"), bytes.Clone(held)).(*detachedConn)
+		to, ended := &signalling{began: make(chan struct{})}, make(chan error, 1)
+		go func() {
+			_, err := d.WriteTo(to)
+			ended <- err
+		}()
+		<-to.began
+		d.Close()
+		if err := waitFor(t, ended, "the end of WriteTo"); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("%d bytes held: %v", len(held), err)
+		}
+		readsAll(t, p, held)
+	}
 }

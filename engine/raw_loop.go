@@ -13,6 +13,8 @@ type rawLoop struct {
 	agains resumption[*rawConn]
 	dials  map[*dialing]struct{}
 	pipes  pipes
+
+	expendable int // of conns
 }
 
 func (r *rawLoop) init(sys *system) {

@@ -41,7 +41,7 @@ type rawService struct {
 
 // acceptRaw takes over a new connection of a listener that s serves.
 func (l *loop) acceptRaw(s *rawService, fd int, peer netip.AddrPort, local uint8) {
-	if !l.e.admit() {
+	if !l.admits() {
 		l.countConnection(aboveLimit, "", peer)
 		l.resetNow(fd)
 		return

@@ -137,9 +137,14 @@ func TestStalled(t *testing.T) {
 		reports <- report{loop, turn, string(stack)}
 	}})
 	var seen report
-	onLoop(t, e.Loop(1), func() { seen = blocksTheLoop(t, reports) })
-	if seen.loop != 1 || seen.turn < 20*time.Millisecond || !strings.Contains(seen.stack, "blocksTheLoop") {
-		t.Errorf("%d, %v, %s", seen.loop, seen.turn, seen.stack)
+	onLoop(t, e.Loop(1), func() {
+		// On a busy machine other turns take as long, of this loop too.
+		for seen.loop != 1 || !strings.Contains(seen.stack, "blocksTheLoop") {
+			seen = blocksTheLoop(t, reports)
+		}
+	})
+	if seen.turn < 20*time.Millisecond {
+		t.Errorf("reported after %v", seen.turn)
 	}
 	longest := e.Stats()[1].LongestTurn
 	if longest < seen.turn {

@@ -81,7 +81,7 @@ const (
 
 // acceptTLS takes over a new connection that begins with a TLS handshake. known is the place of its local address in the listener's addrs, or 0.
 func (l *loop) acceptTLS(b *binding, fd int, peer netip.AddrPort, known uint8) {
-	if !l.e.admit() {
+	if !l.admits() {
 		l.countConnection(aboveLimit, "", peer)
 		l.turnAwayTLS(fd)
 		return

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -115,12 +116,33 @@ func clearPath(path string) error {
 	return os.NewSyscallError("connect", err)
 }
 
+// removeFile is os.Remove. Tests have another one.
+var removeFile = os.Remove
+
 // remove removes the file if it still is that of the socket.
 func (f *sockFile) remove() error {
 	if !f.isAt(f.path) {
 		return nil
 	}
-	return os.Remove(f.path)
+	return removeFile(f.path)
+}
+
+// removeMost is how long the end of listening waits for the file to be removed. Its disk may hang. A variable for tests.
+var removeMost = time.Second
+
+// removeSoon is remove, for a bounded time. What hangs goes on.
+func (f *sockFile) removeSoon() error {
+	if f == nil {
+		return nil
+	}
+	removed := make(chan error, 1)
+	go func() { removed <- f.remove() }()
+	select {
+	case err := <-removed:
+		return err
+	case <-time.After(removeMost):
+		return fmt.Errorf("%s: not removed within %v", f.path, removeMost)
+	}
 }
 
 // isAt reports whether the file of the socket is at a path.

@@ -121,7 +121,7 @@ func (ln *Listener) Addr() net.Addr { return ln.addr }
 // wait.
 //
 // Attach is called on l, or before l.Run. For TCP it may be called ListenOptions.Sockets times. The error is net.ErrClosed,
-// that there are more loops than sockets, or that of Listen or Loop.AddRead.
+// that there are more loops than sockets, or that of Listen or Loop.AddRead: after it nothing has changed.
 func (ln *Listener) Attach(l *Loop, accept, refuse AcceptFunc) error {
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
@@ -142,38 +142,43 @@ func (ln *Listener) Attach(l *Loop, accept, refuse AcceptFunc) error {
 	if ln.shared {
 		sockets = len(ln.free)
 	}
-	for range sockets {
-		fd := ln.free[0]
+	var acceptors []*acceptor
+	for _, fd := range ln.free[:sockets] {
 		a := newAcceptor(ln, l, fd, accept, refuse)
 		if err := l.AddRead(fd, a); err != nil {
+			for _, a := range acceptors {
+				l.unregister(a.fd) // nothing has been accepted yet
+			}
 			return fmt.Errorf("attach %v: %w", ln.addr, err)
 		}
-		ln.free = ln.free[1:]
-		ln.acceptors = append(ln.acceptors, a)
+		acceptors = append(acceptors, a)
 	}
+	ln.free = ln.free[sockets:]
+	ln.acceptors = append(ln.acceptors, acceptors...)
 	ln.addShare(share{l, accept})
 	return nil
 }
 
 // Close stops listening: each loop closes its socket in its next turn, which is due at once. Accepted connections continue. Those
 // that wait to be accepted are accepted first, even if Close has already returned; they are reset if no loop was attached or
-// the loop has ended. The file of a Unix socket is removed, if it is still ours: the error is that of removing it. Further calls
-// do nothing.
+// the loop has ended. The file of a Unix socket is removed, if it is still ours: the error is that of removing it, or says that this takes
+// too long. Further calls do nothing.
 func (ln *Listener) Close() error {
 	if ln.foreign {
 		ln.HandOver()
 		return nil
 	}
 	ln.mu.Lock()
-	defer ln.mu.Unlock()
 	if ln.closed {
+		ln.mu.Unlock()
 		return nil
 	}
 	ln.closed = true
-	var err error
-	if ln.sockFile != nil {
-		err = ln.sockFile.remove()
-	}
+	ln.mu.Unlock()
+	// First, so that no peer finds a file on which nothing listens; and without the lock, which loops take.
+	err := ln.sockFile.removeSoon()
+	ln.mu.Lock()
+	defer ln.mu.Unlock()
 	for _, fd := range ln.free {
 		unix.Close(fd)
 	}

@@ -61,8 +61,8 @@ func (w *wanted) is(a *address) bool {
 func (g *generation) claimAddress(spec *listen.Listener) (*address, error) {
 	w := wantedBy(spec)
 	s := g.s
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.listening.Lock()
+	defer s.listening.Unlock()
 	for _, a := range s.addresses {
 		if a.used == g && a.at.Overlaps(w.at) {
 			// If the old generation has both, both are open, and would not be after a restart.
@@ -84,7 +84,7 @@ func (g *generation) claimAddress(spec *listen.Listener) (*address, error) {
 	return a, nil
 }
 
-// openAddress opens an address for a generation that does not serve yet. Under mu.
+// openAddress opens an address for a generation that does not serve yet. Under listening.
 func (s *server) openAddress(w *wanted, spec *listen.Listener) (*address, error) {
 	var o engine.OpenOptions
 	if spec.HasMode {
@@ -115,8 +115,8 @@ func newAddress(k, network string, ln *engine.Listener, foreign bool) *address {
 
 // adoptSockets takes over the sockets of the server that this one replaces, before the script asks for any.
 func (s *server) adoptSockets() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.listening.Lock()
+	defer s.listening.Unlock()
 	for _, p := range s.inherited.own {
 		network, at, _ := strings.Cut(p.key, " ")
 		ln, err := s.engine.Open(network, at, engine.OpenOptions{Inherited: p.fds})
@@ -132,8 +132,8 @@ func (s *server) adoptSockets() error {
 
 // leaveShared leaves the sockets to the process that we did not take over from after all.
 func (s *server) leaveShared() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.listening.Lock()
+	defer s.listening.Unlock()
 	for _, a := range s.addresses {
 		if a.shared {
 			a.ln.HandOver()
@@ -147,8 +147,8 @@ func (g *generation) releaseAddress(a *address) {
 		return
 	}
 	s := g.s
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.listening.Lock()
+	defer s.listening.Unlock()
 	if a.old != nil || a.shared {
 		a.used, a.old = a.old, nil
 		return
@@ -222,8 +222,8 @@ func setMode(path string, mode os.FileMode) (undo func(), err error) {
 // be refused, although its address stays served.
 func (g *generation) leaveOthers() {
 	s := g.s
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.listening.Lock()
+	defer s.listening.Unlock()
 	s.addresses = slices.DeleteFunc(s.addresses, func(a *address) bool {
 		a.old, a.shared = nil, false
 		if a.used == g || g.serveIncluded(a) {
@@ -240,7 +240,7 @@ func (g *generation) leaveOthers() {
 	})
 }
 
-// giveBack keeps a socket of the service manager for another generation. Nothing accepts from it until then. Under mu.
+// giveBack keeps a socket of the service manager for another generation. Nothing accepts from it until then. Under listening.
 func (s *server) giveBack(a *address) {
 	files, err := a.ln.Files()
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -9,6 +10,11 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
+
+	"moonbridge/engine"
+	"moonbridge/handler/pool/listen"
+	"moonbridge/reactor/reactortest"
 )
 
 // The addresses of one port that tests change between. Whether 127.0.0.2 and ::1 reach them shows which one is open.
@@ -293,5 +299,38 @@ func TestForeignAddress(t *testing.T) {
 	}
 	if got := get(t, s.url("/")); got != "one" {
 		t.Errorf("%q", got)
+	}
+}
+
+// While a generation waits for a name server, nothing that ends the server waits for it.
+func TestAddressWaitsForName(t *testing.T) {
+	names := reactortest.SlowNames(t, 2) // the addresses of IPv4 and IPv6, once
+	e, err := engine.New(engine.Options{Loops: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Shutdown(context.Background())
+	s := newServer(&options{})
+	s.engine, s.inherited = e, new(inherited)
+	claimed := make(chan error, 1)
+	go func() {
+		_, err := (&generation{s: s}).claimAddress(&listen.Listener{Proto: "tcp", Host: "name.test.", Port: 0})
+		claimed <- err
+	}()
+	select {
+	case <-names.Asked():
+	case err := <-claimed:
+		t.Skip("this system asks no name server:", err)
+	case <-time.After(patience):
+		t.Fatal("no name server is asked")
+	}
+	if !s.mu.TryLock() {
+		t.Error("a stop would wait for the name server")
+	} else {
+		s.mu.Unlock()
+	}
+	names.Answer()
+	if err := <-claimed; err != nil {
+		t.Error(err)
 	}
 }

@@ -151,12 +151,12 @@ func (s *server) upgraded(err error) bool {
 	handOverTimers(s.intervals, u.timers)
 	s.handedOver, s.handing = true, u.handed
 	s.successor = u.cmd.Process
-	s.mu.Lock()
+	s.listening.Lock()
 	for _, a := range s.addresses {
 		a.ln.HandOver()
 	}
 	s.addresses = nil
-	s.mu.Unlock()
+	s.listening.Unlock()
 	s.admin.handOver()
 	s.pid = nil // the file now belongs to the new process
 	if u.reopen {

@@ -83,8 +83,8 @@ func (s *server) passLogs(u *upgrade, pass *passing) error {
 
 // passListeners lists all listening sockets in the format of upgradeEnv.
 func (s *server) passListeners(pass *passing) (string, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.listening.Lock()
+	defer s.listening.Unlock()
 	var list strings.Builder
 	for _, a := range s.addresses {
 		files, err := a.ln.Files()

@@ -147,6 +147,13 @@ type Quiet interface {
 	Quiet() bool
 }
 
+// Expendable is implemented by every Conn of an engine.
+type Expendable interface {
+	// SetExpendable says whether the connection is only kept for later. When the process has no room for the connection of a new client, the
+	// engine closes one of these that is on the loop of the client, and Stream.Closed is called. It has no effect when the connection has ended.
+	SetExpendable(yes bool)
+}
+
 // Dialer is implemented by every Loop of an engine.
 type Dialer interface {
 	// Dial opens a connection on this loop. p.Open is called on the loop when it is established, otherwise failed. Neither is

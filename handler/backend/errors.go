@@ -36,8 +36,16 @@ func RefusalOf(err error) (status int, retryAfter time.Duration) {
 	return 500, 0
 }
 
-// TooMany is the error with which Start refuses an exchange because its client sends too many. 429. The engine looks at it
-// before it calls the backend again.
+// RefusalFields returns the field lines for the same answer; nil: none. They are valid as long as err is.
+func RefusalFields(err error) []byte {
+	if many, ok := errors.AsType[*TooMany](err); ok {
+		return many.Fields
+	}
+	return nil
+}
+
+// TooMany is the error with which Start refuses an exchange because its client sends too many. 429. Whoever
+// answers looks at it before the backend is called again.
 type TooMany struct {
 	RetryAfter time.Duration // until one is taken again
 	Fields     []byte        // field lines for the response, each with its CR LF

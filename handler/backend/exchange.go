@@ -110,6 +110,22 @@ type Exchange interface {
 	Addrs() (local, remote netip.AddrPort)
 }
 
+// Refuser is implemented by every Exchange of an engine.
+type Refuser interface {
+	// Refused is Failed with what RefusalOf returns for err, and with what RefusalFields returns.
+	Refused(err error)
+}
+
+// Refuse ends an exchange that another backend has refused with err after Start had taken it: with Refused of x, if it has that, and
+// otherwise with Failed.
+func Refuse(x Exchange, err error) {
+	if r, ok := x.(Refuser); ok {
+		r.Refused(err)
+		return
+	}
+	x.Failed(RefusalOf(err))
+}
+
 // ConnKeeper is implemented by every Exchange of an engine, and by what backends put in place of an Exchange. It keeps one value for the connection, which all its exchanges share.
 // Start may call its methods.
 type ConnKeeper interface {

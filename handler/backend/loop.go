@@ -58,7 +58,7 @@ type RefusalCounter interface {
 }
 
 // CountRefused calls CountRefused of l, if it has it. A backend that keeps an exchange, and passes it on to another one later, calls it before
-// Exchange.Failed with RefusalOf.
+// Refuse.
 func CountRefused(l Loop, x Exchange, h *httpparse.Head, err error) {
 	if c, ok := l.(RefusalCounter); ok {
 		c.CountRefused(x, h, err)

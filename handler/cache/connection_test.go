@@ -345,41 +345,52 @@ func TestBackendRefuses(t *testing.T) {
 	r.get("/", "2")
 }
 
-// A request that has waited for the response to another one, and is refused then, is counted like one that is refused at once.
-func TestRefusedAfterWaitingIsCounted(t *testing.T) {
-	wait := make(chan struct{})
-	b := &refusing{Backend: handler.Blocking(handler.HTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		<-wait
-		w.Header().Set("Cache-Control", "no-store")
-	})), 4)}
-	r := newRigOf(t, rigOptions{}, b)
-	answered := make(chan error, 2)
-	ask := func(status int) {
-		a, err := r.tryAsk("GET", "/")
-		if err == nil && a.status != status {
-			err = fmt.Errorf("status %d, want %d", a.status, status)
+// A request that has waited for the response to another one, and is refused then, is counted and answered like one that is refused at once.
+func TestRefusedAfterWaiting(t *testing.T) {
+	var many error = &backend.TooMany{RetryAfter: time.Second, Fields: []byte("RateLimit: x\r\n")}
+	for _, c := range []struct {
+		err    *error
+		status int
+		cause  string
+		limit  string
+	}{
+		{&backend.ErrQueueFull, 503, "queue_limit", ""},
+		{&many, 429, "rate_limit", "x"},
+	} {
+		wait := make(chan struct{})
+		b := &refusing{Backend: handler.Blocking(handler.HTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			<-wait
+			w.Header().Set("Cache-Control", "no-store")
+		})), 4)}
+		r := newRigOf(t, rigOptions{}, b)
+		answered := make(chan error, 2)
+		ask := func(status int, limit string) {
+			a, err := r.tryAsk("GET", "/")
+			if got := a.header.Get("RateLimit"); err == nil && (a.status != status || got != limit) {
+				err = fmt.Errorf("status %d, RateLimit %q; want %d, %q", a.status, got, status, limit)
+			}
+			answered <- err
 		}
-		answered <- err
-	}
-	go ask(200)
-	until(t, "the first has been passed on", func() bool { return r.cache.Stats().Misses == 1 })
-	go ask(503)
-	until(t, "the second waits", func() bool { return r.cache.store.waiting.Load() == 1 })
-	b.err.Store(&backend.ErrQueueFull)
-	close(wait)
-	for range 2 {
-		if err := <-answered; err != nil {
-			t.Error(err)
+		go ask(200, "")
+		until(t, "the first has been passed on", func() bool { return r.cache.Stats().Misses == 1 })
+		go ask(c.status, c.limit)
+		until(t, "the second waits", func() bool { return r.cache.store.waiting.Load() == 1 })
+		b.err.Store(c.err)
+		close(wait)
+		for range 2 {
+			if err := <-answered; err != nil {
+				t.Error(err)
+			}
 		}
-	}
-	counted := uint64(0)
-	for event, n := range r.refusals() {
-		if event.Message == "requests refused" && event.Status == 503 && event.Cause == "queue_limit" {
-			counted += n
+		counted := uint64(0)
+		for event, n := range r.refusals() {
+			if event.Message == "requests refused" && event.Status == c.status && event.Cause == c.cause {
+				counted += n
+			}
 		}
-	}
-	if counted != 1 {
-		t.Errorf("%d refusals are counted, want 1", counted)
+		if counted != 1 {
+			t.Errorf("%d refusals are counted, want 1", counted)
+		}
 	}
 }
 

@@ -181,13 +181,19 @@ func (r *run) started(h *httpparse.Head, err error) {
 		r.PeerEnd()
 	case err != nil:
 		backend.CountRefused(r.l.on, r.x, h, err)
-		r.refuse(backend.RefusalOf(err))
+		r.giveUp()
+		backend.Refuse(r.x, err)
 	}
 }
 
 // refuse has the engine answer a run that has waited.
 func (r *run) refuse(status int, retry time.Duration) {
+	r.giveUp()
+	r.x.Failed(status, retry)
+}
+
+// giveUp ends a run whose answer is not that of a backend.
+func (r *run) giveUp() {
 	r.timer.Stop()
 	r.state = runOver
-	r.x.Failed(status, retry)
 }

@@ -130,7 +130,7 @@ func TestSendFileStop(t *testing.T) {
 func TestSendFileViolations(t *testing.T) {
 	setCorruptGrace(t)
 	old := takeSpan
-	takeSpan = 300 * time.Millisecond
+	takeSpan = time.Second
 	t.Cleanup(func() { takeSpan = old })
 	r := start(t, setup{options: [][3]any{{0, "fork_error_delay", 0.01}}})
 	name, content := sentFile(t)

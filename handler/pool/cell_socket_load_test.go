@@ -83,10 +83,12 @@ func TestSocketsCalm(t *testing.T) {
 	eventually(t, "calm", calm)
 	var before, after int
 	r.loops[0].do(func() { before = r.loops[0].blocked })
+	begin := time.Now()
 	a.ask("sleep 1000\nlater")
+	took := time.Since(begin) // longer than a second on a busy machine
 	r.loops[0].do(func() { after = r.loops[0].blocked })
-	if n := after - before; n > 20 {
-		t.Errorf("the loop blocked %d times in a second in which nothing happened", n)
+	if n := after - before; n > int(took/(50*time.Millisecond)) {
+		t.Errorf("the loop blocked %d times in %v in which nothing happened", n, took)
 	}
 	// Limits of time of what comes now are as exact as ever.
 	wantStatus(t, r.get("hello?"), 503)
@@ -148,7 +150,8 @@ func TestSocketsKilledAtRandom(t *testing.T) {
 				return
 			case <-time.After(15 * time.Millisecond):
 			}
-			if pids := r.h.pids(); len(pids) > 0 {
+			serving := r.p.Stats()
+			if pids := r.h.pids(); len(pids) > 1 && serving.Idle+serving.Busy > 1 { // only while another one serves, as in TestKillsAtRandom
 				unix.Kill(pids[i%len(pids)], unix.SIGKILL)
 			}
 		}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -95,13 +97,11 @@ func TestSocketEnds(t *testing.T) {
 
 // A worker that dies before it has the socket loses nothing: another one gets it.
 func TestSocketRetried(t *testing.T) {
-	r := start(t, setup{options: [][3]any{{0, "min_fork", 1}, {0, "max_fork", 1}, {0, "fork_error_delay", 0.01}}})
+	name := filepath.Join(t.TempDir(), "once")
+	r := start(t, setup{script: name, options: [][3]any{{0, "min_fork", 1}, {0, "max_fork", 1}, {0, "fork_error_delay", 0.01}}})
 	r.ready(1)
-	p := r.connect(rawSleep)
-	eventually(t, "claimed", func() (is bool) {
-		r.loops[0].do(func() { is = r.lbs[0].(*loop).cells.inUse[0].out.Owner.Load()&0xffffffff == 1 })
-		return is
-	})
+	p := r.connect(rawHangOnce)
+	eventually(t, "the worker has it", func() bool { _, err := os.Stat(name); return err == nil })
 	unix.Kill(r.h.pids()[0], unix.SIGKILL)
 	if got := p.ask("hello"); got != "hello" {
 		t.Errorf("got %q", got)

@@ -289,7 +289,9 @@ var behaviours = map[string]func(s *served, query string){
 	"bad-back": func(s *served, query string) {
 		s.write([]byte("12345678"))
 		s.signal()
-		time.Sleep(30 * time.Millisecond)
+		for s.in.OutTail.Load() != 8 { // until it was read
+			time.Sleep(time.Millisecond)
+		}
 		s.out.OutHead.Store(3)
 		s.signal()
 		hang()

@@ -107,10 +107,14 @@ func init() {
 	}
 	behaviours["file-twice"] = func(s *served, query string) {
 		s.file().Close()
-		s.signal()
-		time.Sleep(30 * time.Millisecond)
-		s.file()
-		hang()
+		for { // until the loop has noticed
+			s.signal()
+			time.Sleep(30 * time.Millisecond)
+			s.out.Flags.Or(shm.OutDescriptorWanted)
+			s.signal()
+			time.Sleep(30 * time.Millisecond)
+			s.out.Flags.And(^uint32(shm.OutDescriptorWanted))
+		}
 	}
 	behaviours["file-hold"] = func(s *served, query string) { s.file(); s.write([]byte("has it")); s.signal(); hang() }
 }

@@ -58,6 +58,9 @@ func fakeForkServer() {
 	if has("hang") {
 		time.Sleep(time.Hour)
 	}
+	if m, found := strings.CutPrefix(script, "second-waits "); found && !marker(m) && marker(m+".2") {
+		time.Sleep(time.Hour)
+	}
 	var buf []byte
 	for _, arg := range os.Args[2:] {
 		msg, err := hex.DecodeString(arg)
@@ -163,7 +166,7 @@ func (s *fakeServer) fork(m shm.MsgForkBody, fds []int) {
 	r := shm.MsgForkedBody{Pool: m.Pool, Slot: m.Slot}
 	var err error
 	if strings.Contains(os.Args[1], "slow-fork") {
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond)
 	}
 	if strings.Contains(os.Args[1], "no-fork") {
 		err = unix.EAGAIN

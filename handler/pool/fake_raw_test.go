@@ -22,7 +22,7 @@ const (
 	rawDone               // finishes without the socket
 	rawFailed             // the same, with a reset
 	rawOutput             // writes output, which it must not have
-	rawSleep              // sleeps for a while, then asks
+	rawHangOnce           // the first one never asks; the script names a file for that
 	rawHang               // never asks
 	rawKeepsAsking        // as if it had not got the socket
 )
@@ -45,8 +45,10 @@ func (s *served) raw() {
 		s.write(make([]byte, 3*len(s.ow)))
 	case rawHang:
 		hang()
-	case rawSleep:
-		time.Sleep(100 * time.Millisecond)
+	case rawHangOnce:
+		if script := os.Getenv(scriptEnv); marker(script[strings.Index(script, "/"):]) {
+			hang()
+		}
 	}
 	f := s.socket()
 	result := uint32(shm.ResultClose | 503<<shm.ResultStatusShift) // says nothing, in a raw connection
@@ -60,12 +62,15 @@ func (s *served) raw() {
 			fmt.Fprintln(f, os.Getpid())
 		case "die":
 			die()
-		case "again":
-			s.out.Flags.And(^uint32(shm.OutDescriptorWanted))
-			s.signal()
-			time.Sleep(100 * time.Millisecond)
-			s.out.Flags.Or(shm.OutDescriptorWanted)
-			s.signal()
+		case "again": // until the loop has noticed
+			for {
+				s.out.Flags.And(^uint32(shm.OutDescriptorWanted))
+				s.signal()
+				time.Sleep(30 * time.Millisecond)
+				s.out.Flags.Or(shm.OutDescriptorWanted)
+				s.signal()
+				time.Sleep(30 * time.Millisecond)
+			}
 		case "settle":
 			s.out.Flags.And(^uint32(shm.OutDescriptorWanted))
 			s.signal()

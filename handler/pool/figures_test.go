@@ -26,7 +26,8 @@ func TestRunning(t *testing.T) {
 	if few := r.p.Running(1, time.Minute); len(few) != 1 || few[0].PID != pid {
 		t.Errorf("limited to one: %+v", few)
 	}
-	if w := r.p.Workers(); len(w) != 1 || w[0].State != "busy" || w[0].PID != pid || w[0].Age <= 0 {
+	eventually(t, "the worker is seen to be busy", func() bool { return r.p.Workers()[0].State == "busy" })
+	if w := r.p.Workers(); len(w) != 1 || w[0].PID != pid || w[0].Age <= 0 {
 		t.Errorf("workers: %+v", w)
 	}
 	release()

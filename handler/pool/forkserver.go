@@ -160,7 +160,7 @@ func (fs *forkServer) await(ctx context.Context) error {
 	case err := <-fs.ready:
 		return err
 	case <-ctx.Done():
-		return fmt.Errorf("script %s: %w", fs.h.cfg.Script, ctx.Err())
+		return fmt.Errorf("script %s: %w", fs.h.cfg.Script, context.Cause(ctx))
 	}
 }
 

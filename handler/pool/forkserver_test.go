@@ -162,7 +162,7 @@ func TestForkServersKilledAtRandom(t *testing.T) {
 // A fork server that has many forks to make does not hang as long as it makes one after the other. Meanwhile workers can be killed.
 func TestManyForksTakeLong(t *testing.T) {
 	defer func(before time.Duration) { forkTimeout = before }(forkTimeout)
-	forkTimeout = 600 * time.Millisecond
+	forkTimeout = 2 * time.Second // far longer than one fork takes, and shorter than all
 	r := start(t, setup{script: "slow-fork", options: [][3]any{{0, "min_fork", 24}, {0, "max_fork", 24}}})
 	r.ready(24)
 	if strings.Contains(r.log.String(), "hangs") || len(r.forkServers()) != 1 {
@@ -174,7 +174,7 @@ func TestManyForksTakeLong(t *testing.T) {
 // The time for a message to a fork server counts from its last answer.
 func TestForkServerReadsSlowly(t *testing.T) {
 	defer func(before time.Duration) { controlTimeout = before }(controlTimeout)
-	controlTimeout = 150 * time.Millisecond
+	controlTimeout = time.Second
 	ours, theirs, err := controlPair()
 	if err != nil {
 		t.Fatal(err)
@@ -186,14 +186,15 @@ func TestForkServerReadsSlowly(t *testing.T) {
 	const n = 100
 	read := make(chan error, 1)
 	go func() {
+		for begun := time.Now(); time.Since(begun) < 2*controlTimeout; time.Sleep(time.Millisecond) {
+			fs.heard() // it forks, and reads nothing
+		}
 		var buf []byte
 		for range n {
 			if _, _, err := readMsg(theirs, &buf); err != nil {
 				read <- err
 				return
 			}
-			time.Sleep(15 * time.Millisecond) // it forks
-			fs.heard()
 		}
 		read <- nil
 	}()
@@ -223,4 +224,17 @@ func TestKillWhileForksWait(t *testing.T) {
 	if n := len(r.p.processes()); n > 0 {
 		t.Errorf("%d workers are taken for alive", n)
 	}
+}
+
+// A fork server that is started again, and whose script waits for something, is ended after some time, and another one is started.
+func TestRestartedScriptWaits(t *testing.T) {
+	defer func(before time.Duration) { loadTimeout = before }(loadTimeout)
+	loadTimeout = 500 * time.Millisecond
+	r := start(t, setup{script: "second-waits " + filepath.Join(t.TempDir(), "m")})
+	r.ready(2)
+	unix.Kill(r.h.server().cmd.Process.Pid, unix.SIGKILL)
+	r.log.await(t, "not loaded within")
+	r.log.await(t, "fork server restarted")
+	wantOut(t, r.get("hello?x"), "hello x")
+	r.stop(testPatience)
 }

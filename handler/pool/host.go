@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"moonbridge/handler/accesslog"
 	"moonbridge/handler/channel"
@@ -117,6 +118,8 @@ type Host struct {
 	lines *lineLog       // of fork servers
 	tally *logging.Tally // of what is wrong with WebSockets, which clients can bring about again and again
 
+	loading time.Duration // that the first fork server took to load the script; set before others are started
+
 	warned bool // http_options are ignored; belongs to the goroutine that reads listen{} calls
 
 	crashes *crashes // nil: nobody wants to know of them
@@ -210,6 +213,7 @@ func load(ctx context.Context, cfg Config) (*Host, *forkServer, error) {
 		h.crashes.end()
 		return nil, nil, err
 	}
+	h.loading = time.Since(fs.started)
 	return h, fs, nil
 }
 

@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -46,13 +47,20 @@ func (h *Host) relaunch(generation int, b *backoff, ran time.Duration) *forkServ
 
 var errStopped = errors.New("host stopped")
 
+// loadTimeout is how long a fork server that is started again may take to load the script. A variable for tests.
+var loadTimeout = time.Minute
+
+// loadFactor is how many times as long as the first fork server it may take at least.
+const loadFactor = 10
+
 // startAgain starts another fork server and has the pools use it.
 func (h *Host) startAgain(generation int) (*forkServer, error) {
 	fs, err := startForkServer(h, generation)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	most := max(loadTimeout, loadFactor*h.loading)
+	ctx, cancel := context.WithTimeoutCause(context.Background(), most, fmt.Errorf("not loaded within %v", most))
 	defer cancel()
 	go func() {
 		select {

@@ -23,6 +23,7 @@ func TestHello(t *testing.T) {
 		wantOut(t, r.get("hello?"+strconv.Itoa(i)), "hello "+strconv.Itoa(i))
 	}
 	r.quiet()
+	r.ready(2)
 	if s := r.p.Stats(); s.Exchanges != 50 || s.Deaths != 0 || s.Forks < 2 {
 		t.Errorf("stats %+v", s)
 	}

@@ -102,6 +102,7 @@ func TestSocketsShareWorkers(t *testing.T) {
 	release := r.occupy()
 	raw := r.connectOn(1-home, rawAsk)
 	time.Sleep(3 * time.Millisecond) // the order of what is published within a millisecond is not certain
+	r.loops[home].do(func() {})      // its clock goes on
 	later := r.sendOn(home, &request{target: "hello?x"})
 	release()
 	if got := raw.ask("first"); got != "first" { // the worker has the connection now, and the others wait

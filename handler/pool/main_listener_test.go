@@ -58,7 +58,8 @@ func TestMainEnded(t *testing.T) {
 				t.Errorf("%+v, want %+v", got, want)
 			}
 			r.quiet()
-			wantOut(t, r.get("hello?x"), "hello x")
+			// On a busy machine, an exchange may exceed the limit, which is meant for the main handler.
+			eventually(t, "the pool goes on", func() bool { return r.get("hello?x").out == "hello x" })
 			if err := r.stop(testPatience); err != nil || len(ended) > 0 {
 				t.Errorf("%v, %d further ends", err, len(ended))
 			}

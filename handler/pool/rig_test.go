@@ -246,11 +246,13 @@ func (r *rig) get(target string) result {
 	return r.send(&request{target: target}).wait()
 }
 
+// ready waits until n workers are ready, and the server knows their processes: it may hear of that after they say that they are
+// ready.
 func (r *rig) ready(n int) {
 	r.t.Helper()
 	eventually(r.t, fmt.Sprintf("%d workers ready", n), func() bool {
 		s := r.p.Stats()
-		return s.Idle+s.Busy >= n && s.Booting == 0
+		return s.Idle+s.Busy >= n && s.Booting == 0 && !r.p.has(func(w *Worker) bool { return w.pid.Load() == 0 })
 	})
 }
 

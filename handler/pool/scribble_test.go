@@ -135,7 +135,7 @@ func TestDestroyedFlag(t *testing.T) {
 // A worker that does not get the socket that it was sent is ended; one that got it keeps it.
 func TestSocketLostOnItsWay(t *testing.T) {
 	old := takeSpan
-	takeSpan = 300 * time.Millisecond
+	takeSpan = time.Second
 	t.Cleanup(func() { takeSpan = old })
 	r := start(t, setup{options: [][3]any{{0, "fork_error_delay", 0.01}}})
 	p := r.connect(rawAsk)

@@ -64,8 +64,8 @@ func TestGrowAndShrink(t *testing.T) {
 	for range 12 {
 		qs = append(qs, r.send(&request{target: "hold?" + name}))
 	}
-	eventually(t, "four workers", func() bool { return r.p.Stats().Busy == 4 })
-	if s := r.p.Stats(); s.Forks != 4 {
+	r.ready(4)
+	if s := r.p.Stats(); s.Busy != 4 || s.Forks != 4 {
 		t.Errorf("stats %+v", s)
 	}
 	marker(name)

@@ -144,7 +144,7 @@ func TestTargetTimeouts(t *testing.T) {
 			p.wait()
 		})
 	}
-	short := upstream.Options{Head: 50 * time.Millisecond, Stall: 50 * time.Millisecond}
+	short, stall := upstream.Options{Head: 50 * time.Millisecond}, upstream.Options{Stall: 50 * time.Millisecond}
 
 	r := newRig(t, rigOptions{Options: short}, hang(""))
 	if got := r.get(); got.status != 504 {
@@ -158,10 +158,10 @@ func TestTargetTimeouts(t *testing.T) {
 	}
 	r.failure(ErrHeadTimeout)
 
-	r = newRig(t, rigOptions{Options: short}, hang(""), newTarget(t, answering(ok("good"))))
+	r = newRig(t, rigOptions{Options: upstream.Options{Head: time.Second}}, hang(""), newTarget(t, answering(ok("good"))))
 	r.get().want(t, 200, "good")
 
-	r = newRig(t, rigOptions{Options: short}, hang("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"))
+	r = newRig(t, rigOptions{Options: stall}, hang("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"))
 	if got := r.get(); got.status != 200 || got.err == nil {
 		t.Errorf("status %d, error %v with half a body", got.status, got.err)
 	}
@@ -171,7 +171,7 @@ func TestTargetTimeouts(t *testing.T) {
 		p.request()
 		<-p.t.Context().Done()
 	})
-	r = newRig(t, rigOptions{Options: short}, full)
+	r = newRig(t, rigOptions{Options: stall}, full)
 	c := r.dial("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 60000000\r\n\r\n")
 	go func() {
 		for piece := strings.Repeat("x", 60_000); ; {

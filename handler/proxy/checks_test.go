@@ -97,7 +97,7 @@ func TestHealthCheckFailures(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			good := newTarget(t, answering(ok("good")))
 			r := newRig(t, rigOptions{Options: upstream.Options{
-				Active: &upstream.Active{Every: time.Hour, Timeout: 50 * time.Millisecond},
+				Active: &upstream.Active{Every: 100 * time.Millisecond, Timeout: time.Second},
 			}}, good)
 			if err := r.set.Replace(upstream.Target{Addr: good.addr()}, upstream.Target{Addr: a.addr()}); err != nil {
 				t.Fatal(err)

@@ -145,7 +145,7 @@ func TestSlowClient(t *testing.T) {
 		p.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
 		p.wait()
 	})
-	r := newRig(t, rigOptions{Options: upstream.Options{Stall: 100 * time.Millisecond}}, big, stalls)
+	r := newRig(t, rigOptions{Options: upstream.Options{Stall: time.Second}}, big, stalls)
 	c := r.dial(get)
 	c.request()
 	// The other target stalls, which is noticed. By then the slow client has waited longer than that.
@@ -195,16 +195,24 @@ func TestQueueBounds(t *testing.T) {
 		p.request()
 		p.wait()
 	})
-	r := newRigOf(t, rigOptions{Options: upstream.Options{Queue: 1, QueueTime: 50 * time.Millisecond}}, upstream.Target{Addr: a.addr(), Slots: 1})
-	c := r.dial(get)
-	until(t, "the slot is taken", func() bool { return r.set.Servers()[0].Active() == 1 })
+	taken := func(d time.Duration) (r *rig, c *peer) {
+		r = newRigOf(t, rigOptions{Options: upstream.Options{Queue: 1, QueueTime: d}}, upstream.Target{Addr: a.addr(), Slots: 1})
+		c = r.dial(get)
+		until(t, "the slot is taken", func() bool { return r.set.Servers()[0].Active() == 1 })
+		return r, c
+	}
+	r, c := taken(time.Hour)
 	waits := r.dial(get)
 	until(t, "the queue is full", func() bool { return r.set.Waiting() == 1 })
 	if got := r.get(); got.status != 503 {
 		t.Errorf("status %d: the queue is full", got.status)
 	}
 	r.failure(ErrBusy)
-	if got := waits.reply("GET"); got.status != 503 {
+	waits.Close()
+	c.Close()
+
+	r, c = taken(50 * time.Millisecond)
+	if got := r.get(); got.status != 503 {
 		t.Errorf("status %d: the time is over", got.status)
 	}
 	r.failure(ErrBusy)

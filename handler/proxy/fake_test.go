@@ -98,7 +98,8 @@ type fakeConn struct {
 	full          bool
 	broken        bool // it takes nothing, which the next write finds out
 	unquiet       bool // there is an event that Data was not told of
-	held          int  // bytes that the target has not taken
+	expendable    bool
+	held          int // bytes that the target has not taken
 }
 
 func (c *fakeConn) Unread() []byte { return c.in }
@@ -121,6 +122,7 @@ func (c *fakeConn) Writev(a, b []byte) {
 	c.out.Write(b)
 }
 func (c *fakeConn) Quiet() bool                  { return !c.unquiet }
+func (c *fakeConn) SetExpendable(yes bool)       { c.expendable = yes }
 func (c *fakeConn) Held() int                    { return c.held }
 func (c *fakeConn) Full() bool                   { return c.full }
 func (c *fakeConn) Pause()                       {}

@@ -44,6 +44,7 @@ func (p *pool) take() *link {
 func (p *pool) remove(k *link) {
 	p.unused.Remove(k)
 	k.state = linkBusy
+	k.conn.(backend.Expendable).SetExpendable(false)
 }
 
 // keep keeps a connection whose exchange is complete, or closes it.
@@ -64,6 +65,7 @@ func (p *pool) keep(k *link, now int64) {
 	}
 	k.state = linkIdle
 	p.unused.PushFront(k)
+	k.conn.(backend.Expendable).SetExpendable(true)
 	k.setDeadline(now + int64(idle))
 }
 

@@ -1,9 +1,11 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -312,6 +314,11 @@ func TestConnectsWhileDraining(t *testing.T) {
 	r := newRig(t, rigOptions{}, a)
 	c, idle := r.dial("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe"), r.dial("")
 	until(t, "both are accepted", func() bool { return r.e.Conns() == 2 })
+	for range 2 { // a whole turn: the head is read
+		turned := make(chan struct{})
+		r.e.Loop(0).Post(func() { close(turned) })
+		<-turned
+	}
 	drained := make(chan error, 1)
 	go func() { drained <- r.e.Drain(t.Context()) }()
 	idle.wait() // until the engine drains
@@ -425,19 +432,7 @@ func TestUnusedGivesPlaceToEngine(t *testing.T) {
 		sets <- set
 		return set
 	}
-	var was unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
-		t.Fatal(err)
-	}
-	low := was
-	low.Cur = 2 * all // half of them are for connections
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &low); err != nil {
-		t.Fatal(err)
-	}
-	r := newRigOf(t, rigOptions{Config: Config{To: to}, Options: upstream.Options{Idle: time.Hour}}, upstream.Target{Addr: a.addr()})
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
-		t.Fatal(err)
-	}
+	r := newSmallRig(t, all, Config{To: to}, upstream.Options{}, a)
 	sets <- r.set
 	var clients []*peer
 	for range kept {
@@ -470,4 +465,75 @@ func TestAnsweredWithoutReading(t *testing.T) {
 		}
 		r.checkOver()
 	}
+}
+
+// newSmallRig is newRig with room for so many connections, of clients and to targets together. Those to targets are kept.
+func newSmallRig(t *testing.T, conns int, c Config, o upstream.Options, targets ...*target) *rig {
+	t.Helper()
+	var was unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
+		t.Fatal(err)
+	}
+	low := was
+	low.Cur = 2 * uint64(conns) // half of them are for connections
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &low); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
+			t.Error(err)
+		}
+	}()
+	o.Idle = time.Hour
+	return newRig(t, rigOptions{Config: c, Options: o}, targets...)
+}
+
+// A client for which there is no room gets the place of a connection that no request uses.
+func TestUnusedGivesPlaceToClient(t *testing.T) {
+	t.Run("plain", func(t *testing.T) { givesPlaceToClient(t, newTarget, nil) })
+	t.Run("TLS", func(t *testing.T) { givesPlaceToClient(t, newSecureTarget, &tls.Config{InsecureSkipVerify: true}) })
+}
+
+func givesPlaceToClient(t *testing.T, newTarget func(*testing.T, func(*peer)) *target, secure *tls.Config) {
+	const kept, all = 50, 128
+	answer := make(chan struct{})
+	a := newTarget(t, func(p *peer) {
+		for p.request() != "" {
+			<-answer
+			p.send(ok("a"))
+		}
+	})
+	r := newSmallRig(t, all, Config{}, upstream.Options{TLS: secure}, a)
+	var clients []*peer
+	for range kept {
+		clients = append(clients, r.dial(get))
+	}
+	until(t, "their requests are there", func() bool { return a.accepted() == kept })
+	close(answer)
+	for _, p := range clients {
+		p.reply("GET").want(t, 200, "a")
+	}
+	for len(clients) < all-kept {
+		clients = append(clients, r.dial(""))
+	}
+	until(t, "there is no room", func() bool { return r.e.Conns() == all-kept })
+	for n := range 2 {
+		r.dial(get).reply("GET").want(t, 200, "a")
+		until(t, "an unused one has given its place", func() bool { return a.open() == kept-1-n })
+	}
+	if n := a.accepted(); n != kept {
+		t.Errorf("%d connections to the target, want %d", n, kept)
+	}
+}
+
+// newSecureTarget is newTarget with TLS.
+func newSecureTarget(t *testing.T, script func(*peer)) *target {
+	t.Helper()
+	s := httptest.NewTLSServer(nil)
+	defer s.Close() // only its certificate is needed
+	ln, err := tls.Listen("tcp4", "127.0.0.1:0", &tls.Config{Certificates: s.TLS.Certificates})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return serveTarget(t, ln, script)
 }

@@ -360,7 +360,7 @@ func TestSlotsAreFilled(t *testing.T) {
 
 // A session in which nothing moves ends.
 func TestIdle(t *testing.T) {
-	r := newRig(t, Config{To: To(set(t, upstream.Options{}, says(t, "hi"))), Bounds: backend.Bounds{Idle: 10 * time.Millisecond}}, nil)
+	r := newRig(t, Config{To: To(set(t, upstream.Options{}, says(t, "hi"))), Bounds: backend.Bounds{Idle: time.Second}}, nil)
 	c := r.dial()
 	if b, _ := io.ReadAll(c); string(b) != "hi" {
 		t.Errorf("%q", b)

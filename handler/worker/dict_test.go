@@ -310,3 +310,29 @@ func TestDictSizes(t *testing.T) {
 		}
 	}
 }
+
+// An item that takes the place of one beside which there is no room for it removes no others.
+func TestDictReplacesLarge(t *testing.T) {
+	d := newDict(t, dictOneShard)
+	for i := range 20 {
+		d.Set(fmt.Sprint(i), "v", 0)
+	}
+	large := strings.Repeat("x", int(d.Stats().Capacity)*6/10)
+	for _, value := range []string{large, large[1:], large} {
+		if err := d.Set("k", value, 0); err != nil {
+			t.Fatal(err)
+		}
+		if v, err := d.Get("k"); v != value || err != nil {
+			t.Errorf("%v", err)
+		}
+	}
+	if st := d.Stats(); st.Evicted != 0 || st.Entries != 21 {
+		t.Errorf("%+v", st)
+	}
+	if err := d.Set("k", strings.Repeat("x", int(d.Stats().Capacity)), 0); !errors.Is(err, ErrDictTooLarge) {
+		t.Errorf("%v", err)
+	}
+	if v, err := d.Get("k"); v != large || err != nil {
+		t.Errorf("after a value that is too large: %v", err)
+	}
+}

@@ -46,11 +46,22 @@ int mb_dict_get(mb_dict_at *a)
 	return result_of(a, ref);
 }
 
+/* The blocks of an entry, without the elements of a list. */
+static uint64_t blocks_of(const mb_dict_entry *e)
+{
+	uint64_t value = MB_DICT_LOAD(e->type) == MB_DICT_LIST ? 0 : MB_DICT_LOAD(e->value_len);
+	return mb_dict_needs(MB_DICT_LOAD(e->key_len) + value, MB_DICT_ENTRY_ROOM);
+}
+
 /* Puts a new entry in place of ref; 0: there is none. The old one exists until the new one does,
- * if there is room for both. */
+ * if there can be room for both. If there cannot, no other entry has to go for that. */
 static int put(mb_dict_at *a, uint32_t ref, const mb_dict_value *v, int64_t expires)
 {
 	uint64_t blocks = mb_dict_needs(a->op->key_len + (uint64_t)v->n, MB_DICT_ENTRY_ROOM);
+	if (ref && blocks <= a->d->nblocks && blocks + blocks_of(entry(a, ref)) > a->d->nblocks) {
+		mb_dict_remove(a, ref);
+		ref = 0;
+	}
 	int r = mb_dict_reserve(a, blocks, ref);
 	if (r == MB_DICT_NO_MEMORY && ref) {
 		mb_dict_remove(a, ref);

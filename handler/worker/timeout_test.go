@@ -131,3 +131,14 @@ func TestTimeoutMisuse(t *testing.T) {
 		t.Errorf("%s; want %s", got, want)
 	}
 }
+
+// There is a limit for finish from the beginning, and for what runs after it.
+func TestTimeoutOfFinish(t *testing.T) {
+	w := mustLoad(t, "timeout.lua", "finished").fork(0, small)
+	if status := w.quit(); status != 0 {
+		t.Errorf("worker ended with %#x", status)
+	}
+	if got := w.stderr.all(t); got != "finish true\nfinalizer true\n" {
+		t.Errorf("%q", got)
+	}
+}

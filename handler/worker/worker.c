@@ -7,6 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The time for finish, unless it sets another limit, and that for the finalizers after it. A worker that hangs there would keep
+ * its place among those of the pool. */
+#define FINISH_SECONDS 60
+
 /* Calls a function of the pool with the message handler. Returns 0, or the text of the error
  * is on top. */
 static int call_hook(lua_State *L, int ref)
@@ -49,9 +53,10 @@ static int prepare(lua_State *L, const mb_pool *p)
 static void finish(lua_State *L, const mb_pool *p)
 {
 	mb_timeout_set_name("finish");
+	mb_timeout_set(FINISH_SECONDS);
 	mb_memory_for_finish(L);
 	int failed = call_hook(L, p->finish);
-	mb_timeout_clear();
+	mb_timeout_set(FINISH_SECONDS);
 	if (failed)
 		mb_report_error(L, &(mb_origin){.in = "finish"});
 	if (memory.failed)
@@ -60,6 +65,7 @@ static void finish(lua_State *L, const mb_pool *p)
 	mb_memory_end(L);
 	lua_close(L); /* runs the finalizers, which flush and close files */
 	fflush(NULL);
+	mb_timeout_clear(); /* clients may take longer for the output that is left */
 }
 
 int mb_quitting(void) { return __atomic_load_n(&worker.in_slot->quit, __ATOMIC_ACQUIRE) != 0; }

@@ -105,6 +105,7 @@ void mb_words_say(const mb_last_words *w); /* async-signal-safe */
 
 void mb_timeout_begin(void); /* when the worker starts, on the main thread */
 void mb_timeout_clear(void); /* called when the handler has returned */
+void mb_timeout_set(double seconds);
 /* For a handler that runs inside another one: limits that the inner one sets end with it. */
 #define MB_PLACE_MAX 128
 typedef struct {

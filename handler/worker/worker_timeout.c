@@ -169,6 +169,15 @@ void mb_timeout_clear(void)
 		set_timer();
 }
 
+/* A limit that no call has set, in place of all others. */
+void mb_timeout_set(double seconds)
+{
+	where[0] = 0;
+	outer = 0;
+	limit = mb_now() + seconds;
+	set_timer();
+}
+
 void mb_timeout_save(mb_limits *l)
 {
 	l->limit = limit;

@@ -83,8 +83,9 @@ func (e *exchange) pass() {
 	inner, err := e.l.Next.Start(e.x, &e.head, e.listener, nil, false)
 	if err != nil {
 		backend.CountRefused(e.l.on, e.x, &e.head, err)
-		e.fail(backend.RefusalOf(err))
-		e.settle()
+		e.state = stateOver
+		backend.Refuse(e.x, err)
+		e.reuse()
 		return
 	}
 	e.inner = inner

@@ -1,7 +1,11 @@
 package static
 
 import (
+	"bufio"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -354,6 +358,47 @@ func TestRefusedByNextIsCounted(t *testing.T) {
 		}
 		if counted != uint64(i+1) {
 			t.Errorf("%d refusals are counted, want %d", counted, i+1)
+		}
+	}
+}
+
+// tooMany is a backend whose clients send too much.
+type tooMany struct{}
+
+func (tooMany) Attach(backend.Loop) (backend.LoopBackend, error) { return tooMany{}, nil }
+
+func (tooMany) Start(backend.Exchange, *httpparse.Head, int, []byte, bool) (backend.Running, error) {
+	return nil, &backend.TooMany{RetryAfter: 2500 * time.Millisecond, Fields: []byte("RateLimit: x\r\n")}
+}
+
+// A request that the next backend refuses gets the same answer whether the file system was asked for a file first or not.
+func TestRefusedByNextHasFields(t *testing.T) {
+	c := alone(Rule{Prefix: "/", Path: t.TempDir()})
+	c.next = tooMany{}
+	c.Fresh = time.Hour
+	r := serve(t, c)
+	conn, err := net.Dial("tcp", r.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(patience))
+	in := bufio.NewReader(conn)
+	get := func(path string) string { return "GET " + path + " HTTP/1.1\r\nHost: a\r\n\r\n" }
+	// It is looked up; it is known that there is none; two that are looked up at the same time.
+	for _, text := range []string{get("/x"), get("/x"), get("/y") + get("/z")} {
+		if _, err := io.WriteString(conn, text); err != nil {
+			t.Fatal(err)
+		}
+		for range strings.Count(text, "GET") {
+			res, err := http.ReadResponse(in, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			io.Copy(io.Discard, res.Body)
+			if h := res.Header; res.StatusCode != 429 || h.Get("Retry-After") != "3" || h.Get("RateLimit") != "x" {
+				t.Errorf("%q: status %d, %v", text, res.StatusCode, h)
+			}
 		}
 	}
 }

@@ -74,6 +74,23 @@ function cases.misuse(request)
   request:send_data(message(function() timeout(nil) end), "\n", message(function() timeout(1, nil) end), "\n")
 end
 
+-- Says which limit there is in finish, and in a finalizer, which runs when Lua ends.
+local function finished()
+  local function say(who)
+    local left = timeout()
+    io.stderr:write(who, " ", tostring(left > 0 and left <= 60), "\n")
+  end
+  say("finish")
+  timeout(0)
+  local function at_end() say("finalizer") end
+  if newproxy then
+    kept = newproxy(true)
+    getmetatable(kept).__gc = at_end
+  else
+    kept = setmetatable({}, {__gc = at_end})
+  end
+end
+
 listen{
   {proto = "tcp4", port = 1},
   {proto = "tcp4", port = 2, connect = function(socket)
@@ -90,5 +107,9 @@ listen{
   {proto = "interval", delay = 1, connect = cases.loop},
   prepare = function() if mode == "prepare" then cases.loop() end timeout(1) end,
   connect = http.generate_handler(function(request) cases[request.path](request) end),
-  finish = function() if mode == "finish" then cases.loop() end timeout(1) end
+  finish = function()
+    if mode == "finish" then cases.loop() end
+    if mode == "finished" then return finished() end
+    timeout(1)
+  end
 }
