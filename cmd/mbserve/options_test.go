@@ -58,6 +58,7 @@ func TestBadCommandLine(t *testing.T) {
 		{[]string{"--grace"}, "--grace"},
 		{[]string{"--loops", "-1", "testdata/hello.lua"}, "--loops must be between"},
 		{[]string{"--loops", "100000", "testdata/hello.lua"}, "--loops must be between"},
+		{[]string{"--fill-loops", "-1", "testdata/hello.lua"}, "--fill-loops must be 0 or more"},
 		{[]string{"-l"}, "'l'"},
 		{[]string{"--grace", "2562047h", "testdata/hello.lua"}, "not between 0 and"},
 		{[]string{"--user", "", "testdata/hello.lua"}, "--user: the value is empty"},
