@@ -121,7 +121,7 @@ func (ln *Listener) Addr() net.Addr { return ln.addr }
 // wait.
 //
 // Attach is called on l, or before l.Run. For TCP it may be called ListenOptions.Sockets times. The error is net.ErrClosed,
-// that there are more loops than sockets, or that of Listen or Loop.AddRead: after it nothing has changed.
+// that there are more loops than sockets, or that of Listen or Loop.AddRead: l then has none of the sockets.
 func (ln *Listener) Attach(l *Loop, accept, refuse AcceptFunc) error {
 	ln.mu.Lock()
 	defer ln.mu.Unlock()

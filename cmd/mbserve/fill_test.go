@@ -5,6 +5,12 @@ import (
 	"testing"
 )
 
+// spread adds options with which the first two connections are on different event loops, and later ones on either. Without them a test with
+// few connections has all of them on one.
+func spread(args ...string) []string {
+	return append([]string{"--loops", "2", "--fill-loops", "1"}, args...)
+}
+
 // Connections fill the event loops one after the other, each with the number of --fill-loops.
 func TestFillLoops(t *testing.T) {
 	t.Parallel()
