@@ -27,7 +27,8 @@ type Options struct {
 	// Fill has new connections fill the loops one after the other: each gets up to Fill before the next one gets any. When all have as
 	// many, the kernel spreads connections. A loop does at once what it finds for several connections in a turn, so a few busy ones
 	// cost much less together than one on each loop. The price is that they have one processor between them: it is not for handlers that
-	// compute on the loop. Raw connections of backends that take sockets (ServeSockets) are always spread. 0 or less: all are spread.
+	// compute on the loop. Connections that were dialed count, too. Raw connections of backends that take sockets (ServeSockets) are
+	// always spread, and those of Adopt and ServeConn go to the loops in turn. 0 or less: all are spread.
 	Fill int
 	// MaxConns bounds the connections of all listeners together, hijacked ones included until they are closed. A connection
 	// above it is answered with 503, with TLS with an alert, and closed; a raw one is reset. 0 or less, or more than the limit on open files (RLIMIT_NOFILE) allows: what that limit leaves after 256

@@ -89,7 +89,7 @@ func (l *loop) awaitPreface(b *binding, fd int, peer netip.AddrPort) {
 	if p.over {
 		return
 	}
-	if err := l.r.Watch(fd, p.look); err != nil {
+	if err := l.r.WatchConn(fd, p.look); err != nil {
 		l.e.log.Error("connection lost", "loop", l.index, "err", err)
 		p.end()
 		return

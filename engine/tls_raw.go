@@ -83,14 +83,15 @@ func (relayed) Data(backend.Conn) {}
 // Room implements backend.Stream.
 func (relayed) Room(backend.Conn) {}
 
-// Closed implements backend.Stream. What has arrived is still passed on, unless the end was an error: then it must not look like
-// the end of the data.
-func (r relayed) Closed(_ backend.Conn, err error) {
+// Closed implements backend.Stream. What has arrived is still passed on, unless the end was an error, and came before the end of the data: that
+// must not look like one.
+func (r relayed) Closed(c backend.Conn, err error) {
 	switch {
 	case r.other == nil:
-	case err != nil:
+	case err != nil && !c.Ended():
 		r.other.Reset()
 	default:
+		r.other.Write(c.Unread())
 		r.other.Close()
 	}
 }

@@ -236,4 +236,40 @@ func TestTLSSocketsBreakOff(t *testing.T) {
 	}
 }
 
+// What a client has sent, up to its end, reaches the backend, also if the client resets the connection then.
+func TestTLSSocketsResetAfterTheEnd(t *testing.T) {
+	e := startEngine(t, Options{Loops: 1})
+	ln, err := e.Open("tcp4", "127.0.0.1:0", OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &socketTaker{taken: make(chan *net.UnixConn, 1), remotes: make(chan netip.AddrPort, 1)}
+	ln.SetTLS(&TLS{Config: serverConfig()})
+	if err := e.ServeSockets(ln, b, 0); err != nil {
+		t.Fatal(err)
+	}
+	p := dialTLS(t, ln.Addr(), clientConfig())
+	worker := waitFor(t, b.taken, "connection")
+	defer worker.Close()
+	worker.SetDeadline(time.Now().Add(waitMost))
+	sent := pattern(400_000) // the pair of sockets takes less
+	io.WriteString(p, sent)
+	p.CloseWrite()
+	await(t, "the end has come", func() (ended bool) {
+		onLoop(t, e.Loop(0), func() {
+			for _, c := range e.loops[0].tls.twin.raw.all() {
+				ended = c.Ended()
+			}
+		})
+		return ended
+	})
+	raw := p.stream.(interface{ NetConn() net.Conn }).NetConn().(*net.TCPConn)
+	raw.SetLinger(0)
+	raw.Close()
+	await(t, "the client's connection ends", func() bool { return e.Conns() <= 1 })
+	if got, err := io.ReadAll(worker); string(got) != sent || err != nil {
+		t.Errorf("%d bytes of %d, %v", len(got), len(sent), err)
+	}
+}
+
 func fileOf(fd int) *os.File { return os.NewFile(uintptr(fd), "connection") }

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
-
-	"golang.org/x/sys/unix"
 )
 
 // share is a loop that gets connections.
@@ -30,7 +28,8 @@ func (ln *Listener) addShare(s share) {
 // meet in the turns of one loop, which does for all of them together what it would have to do for each. The price is that up to n of them
 // have one processor between them. 0, the default, fills nothing.
 //
-// Only descriptors that are registered with Loop.Add count. So Fill is not for connections that AcceptFunc passes on elsewhere.
+// Only descriptors that are registered with Loop.Add or Loop.WatchConn count. So Fill is not for connections that AcceptFunc passes on
+// elsewhere.
 func (ln *Listener) Fill(n int) { ln.fill.Store(int64(n)) }
 
 // deal gives a connection that a has accepted to the loop that is to have it.
@@ -39,19 +38,22 @@ func (ln *Listener) deal(a *acceptor, fd int, peer netip.AddrPort) {
 	if to == nil && ln.shared {
 		to = ln.inTurn()
 	}
-	if to == nil || to.loop == a.loop {
+	if to == nil || to.loop == a.loop || !to.send(fd, peer) {
 		a.accept(fd, peer)
-		return
 	}
-	to.loop.conns.Add(1) // many may be on their way in one turn
-	arrive := func() {
-		to.accept(fd, peer)
-		to.loop.conns.Add(-1)
+}
+
+// send has the loop take a connection that another one has accepted. false: the loop has ended, because its poller has failed.
+func (s *share) send(fd int, peer netip.AddrPort) bool {
+	s.loop.conns.Add(1) // many may be on their way in one turn
+	sent := s.loop.Post(func() {
+		s.accept(fd, peer)
+		s.loop.conns.Add(-1)
+	})
+	if !sent {
+		s.loop.conns.Add(-1)
 	}
-	if !to.loop.Post(arrive) {
-		to.loop.conns.Add(-1)
-		unix.Close(fd)
-	}
+	return sent
 }
 
 // unfilled returns the first loop that is to be filled, or nil. Connections that are accepted while the listener closes do not change

@@ -6,17 +6,20 @@ import (
 	"slices"
 	"sync"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // filling is a listener that fills three loops.
 type filling struct {
 	*Listener
 	loops []*Loop
+	over  []<-chan struct{} // when they have ended
 }
 
 func newFilling(t *testing.T, network, address string, n int) *filling {
 	t.Helper()
-	f := &filling{listen(t, network, address, ListenOptions{Sockets: 3}), make([]*Loop, 3)}
+	f := &filling{listen(t, network, address, ListenOptions{Sockets: 3}), make([]*Loop, 3), nil}
 	for i := range f.loops {
 		l, err := NewLoop(Options{Index: i, Count: len(f.loops)})
 		if err != nil {
@@ -29,7 +32,7 @@ func newFilling(t *testing.T, network, address string, n int) *filling {
 	}
 	f.Fill(n)
 	for _, l := range f.loops {
-		runLoop(t, l)
+		f.over = append(f.over, runLoop(t, l))
 	}
 	return f
 }
@@ -143,5 +146,62 @@ func TestFillClose(t *testing.T) {
 			c.Close()
 		}
 		f.counts(t, 0)
+	})
+}
+
+// A loop whose poller has failed gets no connections: those that were meant for it stay where they were accepted.
+func TestFillEnded(t *testing.T) {
+	for _, fill := range []int{0, 50} {
+		eachKind(t, func(t *testing.T, network, address string) {
+			f := newFilling(t, network, address, fill)
+			f.loops[0].Stop() // loop 1 accepts for all, if one does
+			wait(t, f.over[0], "end of the loop")
+			for range 10 {
+				ask(t, f.Listener)
+			}
+		})
+	}
+}
+
+// Connections that are only watched count, and count once when they are registered.
+func TestFillWatched(t *testing.T) {
+	l := startLoop(t, Options{})
+	counts := func(want int64) {
+		t.Helper()
+		if got := l.conns.Load(); got != want {
+			t.Fatalf("%d connections, want %d", got, want)
+		}
+	}
+	on(t, l, func() {
+		a, b := pair(t)
+		c, d := pair(t)
+		defer unix.Close(c)
+		defer unix.Close(d)
+		for _, fd := range []int{a, b} {
+			if err := l.WatchConn(fd, func() {}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := l.Watch(c, func() {}); err != nil {
+			t.Fatal(err)
+		}
+		counts(2)
+		if err := l.Unwatch(a); err != nil {
+			t.Fatal(err)
+		}
+		counts(1)
+		if err := l.Add(a, newEcho(l, a)); err != nil {
+			t.Fatal(err)
+		}
+		counts(2)
+		l.Hand(a, newEcho(l, a))
+		counts(2)
+		l.Close(a)
+		l.Close(b)
+		counts(0)
+		if err := l.Unwatch(c); err != nil {
+			t.Fatal(err)
+		}
+		counts(0)
 	})
 }

@@ -22,24 +22,28 @@ func (f readyFunc) Ready(Readiness) { f() }
 // Add takes over fd, a non-blocking socket, and calls h.Ready when it has become readable or writable, from the next batch of
 // events on. The error is syscall.EBADF or syscall.EEXIST for a descriptor that cannot be registered or already is, or that
 // of the poller. After an error fd still belongs to the caller.
-func (l *Loop) Add(fd int, h Handler) error { return l.register(fd, h, true, true) }
+func (l *Loop) Add(fd int, h Handler) error { return l.register(fd, entry{h, true, true}, true) }
 
 // AddRead is Add for a descriptor that is only read from, or that connections are accepted from.
-func (l *Loop) AddRead(fd int, h Handler) error { return l.register(fd, h, false, true) }
+func (l *Loop) AddRead(fd int, h Handler) error { return l.register(fd, entry{h, true, false}, false) }
 
 // Watch calls ready when fd has become readable. fd stays with the caller, and the loop reads nothing from it: that is enough
 // for an eventfd that is never read; from a pipe or socket, ready has to read. Errors are those of Add.
 func (l *Loop) Watch(fd int, ready func()) error {
-	return l.register(fd, readyFunc(ready), false, false)
+	return l.register(fd, entry{readyFunc(ready), false, false}, false)
 }
 
-// Unwatch ends Watch. The caller may then close fd in a later turn. The error is syscall.ENOENT if fd is not watched.
+// WatchConn is Watch for a connection, which counts for Listener.Fill.
+func (l *Loop) WatchConn(fd int, ready func()) error {
+	return l.register(fd, entry{readyFunc(ready), false, true}, false)
+}
+
+// Unwatch ends Watch and WatchConn. The caller may then close fd in a later turn. The error is syscall.ENOENT if fd is not watched.
 func (l *Loop) Unwatch(fd int) error {
 	if l.lookup(fd) == nil || l.table[fd].owned {
 		return fmt.Errorf("unwatch %d: %w", fd, syscall.ENOENT)
 	}
-	l.table[fd] = entry{}
-	return l.poller.remove(fd)
+	return l.unregister(fd)
 }
 
 // Close ends the registration of fd, owned or watched, at once: its handler is not called again. The descriptor itself is
@@ -49,13 +53,7 @@ func (l *Loop) Close(fd int) {
 	if e == nil {
 		panic(fmt.Sprintf("reactor: Close of descriptor %d, which is not registered", fd))
 	}
-	if e.owned {
-		l.open--
-	}
-	if e.conn {
-		l.conns.Add(-1)
-	}
-	*e = entry{}
+	l.forget(e)
 	l.closing = append(l.closing, fd)
 	if len(l.closing) == 1 {
 		if err := l.poller.atBatchEnd(); err != nil {
@@ -64,7 +62,24 @@ func (l *Loop) Close(fd int) {
 	}
 }
 
-func (l *Loop) register(fd int, h Handler, write, owned bool) error {
+// unregister ends the registration of fd, which stays open.
+func (l *Loop) unregister(fd int) error {
+	l.forget(&l.table[fd])
+	return l.poller.remove(fd)
+}
+
+// forget empties the entry of a registered descriptor.
+func (l *Loop) forget(e *entry) {
+	if e.owned {
+		l.open--
+	}
+	if e.conn {
+		l.conns.Add(-1)
+	}
+	*e = entry{}
+}
+
+func (l *Loop) register(fd int, e entry, write bool) error {
 	if fd < lowestFD {
 		return fmt.Errorf("register %d: %w", fd, syscall.EBADF)
 	}
@@ -77,11 +92,11 @@ func (l *Loop) register(fd int, h Handler, write, owned bool) error {
 	if fd >= len(l.table) {
 		l.table = append(l.table, make([]entry, max(64, fd+1-len(l.table), len(l.table)))...)
 	}
-	l.table[fd] = entry{h, owned, write}
-	if owned {
+	l.table[fd] = e
+	if e.owned {
 		l.open++
 	}
-	if write {
+	if e.conn {
 		l.conns.Add(1)
 	}
 	return nil

@@ -26,9 +26,13 @@ func startLoop(t testing.TB, o Options) *Loop {
 	return l
 }
 
-func runLoop(t testing.TB, l *Loop) {
-	ended := make(chan error, 1)
-	go func() { ended <- l.Run() }()
+// runLoop runs a loop until the end of the test. over is closed when Run has returned.
+func runLoop(t testing.TB, l *Loop) (over <-chan struct{}) {
+	ended, done := make(chan error, 1), make(chan struct{})
+	go func() {
+		ended <- l.Run()
+		close(done)
+	}()
 	t.Cleanup(func() {
 		l.Stop()
 		select {
@@ -43,6 +47,7 @@ func runLoop(t testing.TB, l *Loop) {
 			t.Errorf("%d descriptors left open", l.openCount())
 		}
 	})
+	return done
 }
 
 // on runs fn on the loop and waits for it.

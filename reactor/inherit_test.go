@@ -3,6 +3,7 @@ package reactor
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -263,4 +264,33 @@ func TestUnixInPlace(t *testing.T) {
 	if err := last.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// A loop that cannot take all sockets takes none. It may be attached later.
+func TestAttachInPart(t *testing.T) {
+	first := listen(t, "tcp4", "127.0.0.1:0", ListenOptions{Sockets: 2})
+	fds := descriptors(t, first)
+	ln := listen(t, "tcp4", first.Addr().String(), ListenOptions{Sockets: 3, Inherited: fds})
+	l := startLoop(t, Options{})
+	last := fds[len(fds)-1]
+	accept := func(fd int, _ netip.AddrPort) { unix.Close(fd) }
+	on(t, l, func() {
+		if err := l.Watch(last, func() {}); err != nil {
+			t.Fatal(err)
+		}
+		if err := ln.Attach(l, accept, nil); !errors.Is(err, syscall.EEXIST) {
+			t.Errorf("attach: %v", err)
+		}
+		if l.openCount() != 0 {
+			t.Errorf("the loop has %d descriptors", l.openCount())
+		}
+	})
+	conn := dial(t, ln)
+	on(t, l, func() {
+		if err := l.Unwatch(last); err != nil {
+			t.Fatal(err)
+		}
+	})
+	attachOn(t, ln, l, newEcho)
+	exchange(t, conn, []byte("hello"))
 }

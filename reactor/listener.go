@@ -121,7 +121,7 @@ func (ln *Listener) Addr() net.Addr { return ln.addr }
 // wait.
 //
 // Attach is called on l, or before l.Run. For TCP it may be called ListenOptions.Sockets times. The error is net.ErrClosed,
-// that there are more loops than sockets, or that of Listen or Loop.AddRead.
+// that there are more loops than sockets, or that of Listen or Loop.AddRead: l then has none of the sockets.
 func (ln *Listener) Attach(l *Loop, accept, refuse AcceptFunc) error {
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
@@ -142,15 +142,19 @@ func (ln *Listener) Attach(l *Loop, accept, refuse AcceptFunc) error {
 	if ln.shared {
 		sockets = len(ln.free)
 	}
-	for range sockets {
-		fd := ln.free[0]
+	var acceptors []*acceptor
+	for _, fd := range ln.free[:sockets] {
 		a := newAcceptor(ln, l, fd, accept, refuse)
 		if err := l.AddRead(fd, a); err != nil {
+			for _, a := range acceptors {
+				l.unregister(a.fd) // nothing has been accepted yet
+			}
 			return fmt.Errorf("attach %v: %w", ln.addr, err)
 		}
-		ln.free = ln.free[1:]
-		ln.acceptors = append(ln.acceptors, a)
+		acceptors = append(acceptors, a)
 	}
+	ln.free = ln.free[sockets:]
+	ln.acceptors = append(ln.acceptors, acceptors...)
 	ln.addShare(share{l, accept})
 	return nil
 }

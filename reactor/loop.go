@@ -117,7 +117,7 @@ type Loop struct {
 	stopping atomic.Bool  // Stop was called
 	posted   atomic.Bool  // queue is not empty
 	left     atomic.Int64 // tasks in taken that have not been called yet
-	conns    atomic.Int64 // registered with Add, and accepted by other loops and on their way: see Listener.Fill
+	conns    atomic.Int64 // registered with Add or WatchConn, and accepted by other loops and on their way: see Listener.Fill
 	mu       sync.Mutex
 	queue    []func() // posted tasks
 	ended    bool     // no more tasks are taken, and the bell may be closed

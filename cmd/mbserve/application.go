@@ -24,7 +24,7 @@ var applicationName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
 
 // runNew writes a small application into a directory that does not exist yet or is empty.
 func runNew(args []string, stdout, stderr io.Writer) int {
-	if len(args) != 1 || strings.HasPrefix(args[0], "-") {
+	if len(args) != 1 || args[0] == "" || strings.HasPrefix(args[0], "-") {
 		fmt.Fprintln(stderr, "mbserve: usage: mbserve new DIRECTORY")
 		return exitUsage
 	}

@@ -45,16 +45,28 @@ func goBackground(args []string, stderr io.Writer) int {
 	if err != nil {
 		return complain(stderr, err)
 	}
-	go func() {
-		for sig := range ends {
+	over := make(chan int, 1)
+	go func() { over <- awaitBackground(cmd, r, stderr) }()
+	for interrupted := false; ; interrupted = true {
+		select {
+		case code := <-over:
+			return code
+		case sig := <-ends:
 			cmd.Process.Signal(sig)
+			if interrupted { // a disk that does not answer, for example, can delay its end for as long as it likes
+				return complain(stderr, fmt.Errorf("server in the background: process %d is to end, and is not waited for any more", cmd.Process.Pid))
+			}
 		}
-	}()
+	}
+}
+
+// awaitBackground waits until the second process is ready or has ended. It returns the exit code of the first.
+func awaitBackground(cmd *exec.Cmd, r io.Reader, stderr io.Writer) int {
 	var b [1]byte
 	if _, err := io.ReadFull(r, b[:]); err == nil {
 		return exitOK
 	}
-	err = cmd.Wait()
+	err := cmd.Wait()
 	if code := cmd.ProcessState.ExitCode(); code > 0 {
 		return code // it has printed the reason
 	}

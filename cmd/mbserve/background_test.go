@@ -106,6 +106,49 @@ func TestBackgroundInterrupted(t *testing.T) {
 	}
 }
 
+// A server that cannot end, since a disk does not answer, for example, does not keep the command from being interrupted.
+func TestBackgroundInterruptedTwice(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("/proc/self/status"); err != nil {
+		t.Skip("needs /proc")
+	}
+	a := newApplication(t)
+	fifo, _ := newFIFO(t)
+	a.write(`@ io.stderr:write("loading\n") io.open(%q):close() listen{ port, connect = say("x") }`, fifo)
+	dir := t.TempDir()
+	pidName, logName := filepath.Join(dir, "pid"), filepath.Join(dir, "log")
+	s := launch(t, "-b", "-p", pidName, "-l", logName, a.script)
+	fileLog(t, logName, "msg=loading")
+	pid := number(t, strings.TrimSpace(read(pidName)))
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	s.signal(syscall.SIGINT)
+	eventually(t, "the signal is passed on", func() bool {
+		_, text, _ := strings.Cut(read("/proc/"+itoa(pid)+"/status"), "\nShdPnd:\t")
+		pending, err := strconv.ParseUint(strings.TrimSpace(text[:min(len(text), 16)]), 16, 64)
+		return err == nil && pending&(1<<(syscall.SIGINT-1)) != 0
+	})
+	s.signal(syscall.SIGINT)
+	s.ended = true
+	select {
+	case <-s.exited:
+	case <-time.After(patience):
+		t.Error("the command does not end")
+		s.cmd.Process.Kill()
+	}
+	if code := s.cmd.ProcessState.ExitCode(); code != exitStart {
+		t.Errorf("exit code %d", code)
+	}
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		t.Error(err)
+	}
+	s.checkProcesses() // the server ends as soon as it can
+	if text := s.log.all(t); !strings.Contains(text, "process "+itoa(pid)+" is to end") {
+		t.Errorf("%q", text)
+	}
+}
+
 // systemLog is a system log for the test.
 func systemLog(t *testing.T) (next func() string) {
 	t.Helper()
@@ -154,6 +197,29 @@ func TestSystemLog(t *testing.T) {
 		if !strings.HasPrefix(got, "<"+itoa(facility+c.level)+">") || !strings.Contains(got, " app[") ||
 			!strings.HasSuffix(strings.TrimSpace(got), "]: "+c.want) {
 			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}
+
+// The lines of a record that is for reading are messages of their own in the system log. They have its level, and no time.
+func TestSystemLogPlain(t *testing.T) {
+	next := systemLog(t)
+	log, queue, err := openSyslog("local3", "app", logPlain, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer queue.Close(patience)
+	log.Info("first\nsecond", "n", 1)
+	log.Warn("w", "traceback", "stack:\n\tapp.lua:1\n")
+	log.Debug("d")
+	for _, c := range []struct {
+		level int
+		want  string
+	}{{6, "first"}, {6, "         second n=1"}, {4, "w"}, {4, "         stack:"}, {4, "             app.lua:1"}, {7, "d"}} {
+		got := next()
+		_, text, _ := strings.Cut(got, "]: ")
+		if !strings.HasPrefix(got, "<"+itoa(19<<3+c.level)+">") || strings.TrimSuffix(text, "\n") != c.want {
+			t.Errorf("%q, want level %d and %q", got, c.level, c.want)
 		}
 	}
 }

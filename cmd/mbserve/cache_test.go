@@ -23,7 +23,7 @@ type cacheRig struct {
 func startCache(t *testing.T, args ...string) *cacheRig {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "notes")
-	return &cacheRig{start(t, append(args, "testdata/cache.lua", file)...), file}
+	return &cacheRig{start(t, spread(append(args, "testdata/cache.lua", file)...)...), file}
 }
 
 // touch makes what the script waits for exist.

@@ -77,7 +77,7 @@ func (p *storm) follow(l *follower, seed uint64) (got map[string]bool, err error
 // all of them, in the order of the channel, once.
 func TestChannelsStorm(t *testing.T) {
 	t.Parallel()
-	s := start(t, "testdata/channels.lua", patient)
+	s := start(t, spread("testdata/channels.lua", patient)...)
 	p := &storm{s: s, confirmed: map[string]bool{}}
 	type result struct {
 		got map[string]bool

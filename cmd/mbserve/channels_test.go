@@ -24,7 +24,7 @@ import (
 // What the functions return, in Lua.
 func TestChannels(t *testing.T) {
 	t.Parallel()
-	s := start(t, "testdata/channels.lua", patient)
+	s := start(t, spread("testdata/channels.lua", patient)...)
 	c := s.listen("c=room:a&key=me", "")
 	for _, c := range []struct{ text, want string }{
 		{`return channel.publish("nobody", "x")`, "0"},
@@ -308,7 +308,7 @@ end) }`)
 func TestSubscribeCurl(t *testing.T) {
 	t.Parallel()
 	curl := needs(t, "curl")
-	s := start(t, "testdata/channels.lua", patient)
+	s := start(t, spread("testdata/channels.lua", patient)...)
 	s.lua(0, `channel.publish("room:a", "one\ntwo"); channel.publish("room:a", "three")`)
 	out, err := exec.Command(curl, "-sS", "-i", s.url("/wait?c=room:a&id=0")).CombinedOutput()
 	if err != nil || !bytes.Contains(out, []byte(`"data":"one\ntwo"},{"channel":"room:a",`)) || !bytes.Contains(out, []byte("Last-Event-ID: ")) {
@@ -336,7 +336,7 @@ func TestChannelsEndure(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	pidName := filepath.Join(dir, "pid")
-	s := start(t, "-p", pidName, "testdata/channels.lua", patient)
+	s := start(t, spread("-p", pidName, "testdata/channels.lua", patient)...)
 	const clients = 8
 	var stop atomic.Bool
 	var published atomic.Int64
@@ -522,7 +522,7 @@ func TestChannelsNoMemory(t *testing.T) {
 // Workers are killed while they publish. What was confirmed has come, in order, and the others go on.
 func TestChannelsKill(t *testing.T) {
 	t.Parallel()
-	s := start(t, "testdata/channels.lua", patient)
+	s := start(t, spread("testdata/channels.lua", patient)...)
 	l := s.listen("c=room:a", "")
 	var stop atomic.Bool
 	var published atomic.Int64
@@ -582,7 +582,7 @@ func TestChannelsKill(t *testing.T) {
 // Clients that vanish, and that do not read, cost nothing in the end.
 func TestSubscribersVanish(t *testing.T) {
 	t.Parallel()
-	s := start(t, "testdata/channels.lua", patient)
+	s := start(t, spread("testdata/channels.lua", patient)...)
 	var conns []net.Conn
 	for range 200 {
 		c, err := net.Dial("tcp", s.address(0))

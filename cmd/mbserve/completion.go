@@ -26,6 +26,7 @@ type flagChoice struct {
 	kind        string   // what it takes: "" nothing, else the name of its value in the help
 	words       []string // its values, if they are few
 	optional    bool     // its value may be missing, and follows "="
+	repeated    bool     // it may be given several times
 }
 
 // completion writes the script that has a shell complete the options of mbserve.
@@ -69,6 +70,10 @@ func choiceOf(f *pflag.Flag) flagChoice {
 	c := flagChoice{long: f.Name, short: f.Shorthand, text: shortened(text), words: flagWords[f.Name]}
 	if v, ok := f.Value.(interface{ names() []string }); ok {
 		c.words = v.names()
+	}
+	switch f.Value.(type) {
+	case pflag.SliceValue, *watchOption:
+		c.repeated = true
 	}
 	if f.Value.Type() != "bool" {
 		c.kind, c.optional = kind, f.NoOptDefVal != ""
@@ -239,6 +244,9 @@ func zshOptions(b *strings.Builder, choices []flagChoice) {
 			value = ":" + value
 		case c.kind != "":
 			long += "="
+		}
+		if c.repeated {
+			long = "*" + long
 		}
 		if c.short == "" {
 			fmt.Fprintf(b, "\t'%s[%s]%s' \\\n", long, c.text, value)

@@ -66,6 +66,21 @@ func TestCompletedWords(t *testing.T) {
 	}
 }
 
+// TestCompletionRepeats: zsh offers an option that may be given several times, and no other, after it was given.
+func TestCompletionRepeats(t *testing.T) {
+	script := completionOf(t, "zsh")
+	var got []string
+	for line := range strings.Lines(script) {
+		if name, ok := strings.CutPrefix(line, "\t'*--"); ok {
+			name, _, _ = strings.Cut(name, "=")
+			got = append(got, name)
+		}
+	}
+	if !slices.Equal(got, []string{"crash-mask", "watch"}) {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestBashCompletion(t *testing.T) {
 	bash := needs(t, "bash")
 	dir := t.TempDir()

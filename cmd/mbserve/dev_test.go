@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -132,6 +135,62 @@ func TestErrorPageOfChangedFile(t *testing.T) {
 end)}`)
 	s := start(t, "--dev", a.script)
 	if _, page := answerTo(t, "GET", s.url("/x")); !strings.Contains(page, "app.lua:12 (has changed since it was loaded)</h2>") {
+		t.Errorf("%s", page)
+	}
+	s.stop()
+}
+
+// A name that is the end of several paths is that of the file which it leads to.
+func TestErrorPageShowsTheRightFile(t *testing.T) {
+	dir := t.TempDir()
+	writeFiles(t, dir, "main.lua", "page.lua", "admin/page.lua")
+	for name, text := range map[string]string{
+		"page.lua": "return function()\n\terror('in the outer one')\nend\n", "admin/page.lua": "-- the inner one\n-- the inner one\nreturn 1\n",
+		"main.lua": `dofile("admin/page.lua") local page = dofile("page.lua")
+local http = require "moonbridge_http"
+listen{ { proto = "tcp4", port = 0, localhost = true }, connect = http.generate_handler(function(request) page() end) }`,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := startIn(t, dir, mbserve(t), "--dev", "--log-format", "text", "main.lua")
+	s.wait("msg=ready")
+	_, page := answerTo(t, "GET", s.url("/"))
+	if !strings.Contains(page, "error(&#39;in the outer one&#39;)</b>") || strings.Contains(page, "the inner one") {
+		t.Errorf("%s", page)
+	}
+	// The page of a script that cannot be loaded finds the same file.
+	if err := os.WriteFile(filepath.Join(dir, "page.lua"), []byte("return function()\n\tbroken now\nend\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the page of the broken script", func() bool {
+		_, page = answerTo(t, "GET", s.url("/"))
+		return strings.Contains(page, "could not be loaded")
+	})
+	if !strings.Contains(page, "\tbroken now</b>") || strings.Contains(page, "the inner one") {
+		t.Errorf("%s", page)
+	}
+	s.stop()
+}
+
+// A script may have been read from a pipe. The page does not wait for its writer.
+func TestErrorPageOfPipe(t *testing.T) {
+	fifo, _ := newFIFO(t)
+	a := newApplication(t)
+	a.write(`@ local fail = dofile(%q) listen{port, request_timeout = 20, connect = http.generate_handler(function(request) fail() end)}`, fifo)
+	s := launch(t, "--dev", a.script)
+	text := []byte("return function() error('from a pipe') end")
+	eventually(t, "the script reads the pipe", func() bool {
+		fd, err := syscall.Open(fifo, syscall.O_WRONLY|syscall.O_NONBLOCK, 0)
+		if err == nil {
+			syscall.Write(fd, text)
+			syscall.Close(fd)
+		}
+		return err == nil
+	})
+	s.wait("msg=ready")
+	if _, page := answerTo(t, "GET", s.url("/")); !strings.Contains(page, "from a pipe") || strings.Contains(page, "/fifo:1</h2>") {
 		t.Errorf("%s", page)
 	}
 	s.stop()

@@ -76,7 +76,8 @@ func writeSource(page *strings.Builder, path string, wanted int) {
 	page.WriteString("</pre>\n")
 }
 
-// find returns the path of a watched file, by its name in an error's text: Lua replaces the beginning of a long one by "...".
+// find returns the path of a file that the script has loaded, by its name in an error's text: Lua replaces the beginning of a long one by
+// "...". A name may be the end of several paths. It is that of the file which it leads to, if that is one of them.
 func (w *fileWatch) find(name string) string {
 	if w == nil {
 		return ""
@@ -92,14 +93,17 @@ func (w *fileWatch) find(name string) string {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	best := ""
+	best, leads := "", false
 	for path, f := range w.files {
-		if f.generation == everyGeneration || !strings.HasSuffix(path, short) {
+		if f.generation < w.since || !strings.HasSuffix(path, short) {
 			continue
 		}
-		whole := cut || len(path) == len(short) || path[len(path)-len(short)-1] == '/'
-		if whole && (best == "" || path < best) {
-			best = path
+		if whole := cut || len(path) == len(short) || path[len(path)-len(short)-1] == '/'; !whole {
+			continue
+		}
+		is := !cut && sameFile(short, path)
+		if best == "" || is && !leads || is == leads && path < best {
+			best, leads = path, is
 		}
 	}
 	return best

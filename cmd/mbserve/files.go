@@ -11,6 +11,12 @@ import (
 // With --user, the logs and the pid file are opened with the rights of that user if they suffice. Otherwise root opens them:
 // the server itself as long as it is root, later the root helper.
 
+// How the files are opened.
+const (
+	logFlag = os.O_WRONLY | os.O_APPEND
+	pidFlag = os.O_RDWR // what the file has is looked at before it is overwritten
+)
+
 // startHelper starts the root helper if this process is going to give up root privileges and has files.
 func (s *server) startHelper() error {
 	if s.heir != nil {
@@ -57,14 +63,14 @@ func (s *server) opener(name string, flag int) func(path string) (*os.File, erro
 		case asRoot:
 			return openGuarded(s.dir.abs(path), flag, user)
 		case s.root != nil && name != rootPid:
-			return s.root.ask(name)
+			return s.root.ask(name, nil)
 		}
 		return nil, err
 	}
 }
 
 func openForWriting(path string, flag int) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|flag, 0o644)
+	f, err := os.OpenFile(path, os.O_CREATE|flag, 0o644)
 	if perr, ok := errors.AsType[*os.PathError](err); ok {
 		err = perr.Err
 	}

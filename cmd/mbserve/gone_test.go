@@ -268,7 +268,7 @@ func TestClientGoneAsked(t *testing.T) {
 
 // With more loops than workers the clients of all loops are served alike.
 func TestLoopsShareWorker(t *testing.T) {
-	s := startLeaving(t, "", "--loops", "4")
+	s := startLeaving(t, "", "--loops", "4", "--fill-loops", "3")
 	const clients, each = 12, 10
 	var got []int
 	for range 5 { // on a busy machine, a client or a loop may come too late

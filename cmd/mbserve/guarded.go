@@ -27,6 +27,9 @@ const (
 // errGuarded is the refusal of a path.
 var errGuarded = errors.New("root does not follow a link, or open a special file, that the server's user could have made")
 
+// errReplaced is the refusal to remove another file than the one that was meant.
+var errReplaced = errors.New("another file has that name now")
+
 const (
 	linksMax     = 40 // as in Linux
 	linkBytesMax = 4096
@@ -158,7 +161,7 @@ func openGuarded(path string, flag int, user *syscall.Credential) (*os.File, err
 		return nil, err
 	}
 	defer w.close()
-	flag |= unix.O_WRONLY | unix.O_CREAT | unix.O_CLOEXEC
+	flag |= unix.O_CREAT | unix.O_CLOEXEC
 	if !w.special {
 		flag |= unix.O_NOFOLLOW
 	}
@@ -184,12 +187,23 @@ func openGuarded(path string, flag int, user *syscall.Credential) (*os.File, err
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// removeGuarded removes a file as root.
-func removeGuarded(path string, user *syscall.Credential) error {
+// removeGuarded removes a file as root, if it is still the one that is open as own: another server may have put its own in the place of
+// that.
+func removeGuarded(path string, own int, user *syscall.Credential) error {
 	w, name, err := walkGuarded(path, user)
 	if err != nil {
 		return err
 	}
 	defer w.close()
+	var is, ours unix.Stat_t
+	if err := unix.Fstatat(w.dir, name, &is, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return err
+	}
+	if err := unix.Fstat(own, &ours); err != nil {
+		return err
+	}
+	if is.Dev != ours.Dev || is.Ino != ours.Ino {
+		return errReplaced
+	}
 	return unix.Unlinkat(w.dir, name, 0)
 }

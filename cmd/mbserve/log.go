@@ -27,7 +27,7 @@ func (f logFormat) handler(w io.Writer, o *slog.HandlerOptions) slog.Handler {
 	case logJSON:
 		return slog.NewJSONHandler(w, o)
 	case logPlain:
-		return &plainHandler{to: w, level: o.Level}
+		return &plainHandler{to: w, level: o.Level, replace: o.ReplaceAttr}
 	}
 	return slog.NewTextHandler(w, o)
 }

@@ -77,12 +77,13 @@ func (j *journalLines) Write(p []byte) (n int, err error) {
 
 // levelLine is the current record, and where it goes.
 type levelLine struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-	to io.Writer
+	mu  sync.Mutex
+	b   bytes.Buffer
+	out []byte // the same with its level
+	to  io.Writer
 }
 
-// levelHandler puts the level of each record before it. inner formats records, into line.
+// levelHandler puts the level of each record before its lines: each of them is a message there. inner formats records, into line.
 type levelHandler struct {
 	line  *levelLine
 	begin func(slog.Level) string
@@ -105,11 +106,15 @@ func (h *levelHandler) Handle(ctx context.Context, r slog.Record) error {
 	h.line.mu.Lock()
 	defer h.line.mu.Unlock()
 	h.line.b.Reset()
-	h.line.b.WriteString(h.begin(r.Level))
 	if err := h.inner.Handle(ctx, r); err != nil {
 		return err
 	}
-	_, err := h.line.to.Write(h.line.b.Bytes())
+	begin := h.begin(r.Level)
+	h.line.out = h.line.out[:0]
+	for line := range bytes.Lines(h.line.b.Bytes()) {
+		h.line.out = append(append(h.line.out, begin...), line...)
+	}
+	_, err := h.line.to.Write(h.line.out)
 	return err
 }
 

@@ -60,6 +60,23 @@ func TestJournalLevels(t *testing.T) {
 	}
 }
 
+// In the journal, each line is a message.
+func TestJournalLevelsOfLines(t *testing.T) {
+	var b strings.Builder
+	o := handlerOptions(false)
+	log := slog.New(journalHandler(func(w io.Writer) slog.Handler { return logPlain.handler(w, o) })(&b))
+	log.Error("first\nsecond", "traceback", "stack:\n\tapp.lua:1\n")
+	n := 0
+	for line := range strings.Lines(b.String()) {
+		if n++; !strings.HasPrefix(line, "<3>") {
+			t.Errorf("%q", line)
+		}
+	}
+	if n != 4 {
+		t.Errorf("%d lines: %q", n, b.String())
+	}
+}
+
 // What scripts print does not set the level of a line in the journal, wherever the pieces end.
 func TestJournalLines(t *testing.T) {
 	text := "<0>a\n\n<<1>b\nc<2>\n<3>"

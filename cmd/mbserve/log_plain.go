@@ -13,10 +13,11 @@ import (
 // plainHandler writes log records for a reader at a terminal: the time of day, the message, and what belongs to it. A text of
 // several lines, such as a traceback, keeps its lines.
 type plainHandler struct {
-	to     io.Writer
-	level  slog.Leveler
-	attrs  []slog.Attr
-	prefix string // of keys, from groups
+	to      io.Writer
+	level   slog.Leveler
+	replace func(groups []string, a slog.Attr) slog.Attr // may leave out time and level; nil: shows them
+	attrs   []slog.Attr
+	prefix  string // of keys, from groups
 }
 
 // Enabled implements slog.Handler.
@@ -42,8 +43,12 @@ func (h *plainHandler) WithGroup(name string) slog.Handler {
 
 // Handle implements slog.Handler.
 func (h *plainHandler) Handle(_ context.Context, r slog.Record) error {
-	b := r.Time.AppendFormat(nil, "15:04:05 ")
+	var b []byte
+	if h.shows(slog.Time(slog.TimeKey, r.Time)) {
+		b = r.Time.AppendFormat(b, "15:04:05 ")
+	}
 	switch {
+	case !h.shows(slog.Any(slog.LevelKey, r.Level)):
 	case r.Level >= slog.LevelError:
 		b = append(b, "ERROR "...)
 	case r.Level >= slog.LevelWarn:
@@ -82,6 +87,10 @@ func (h *plainHandler) Handle(_ context.Context, r slog.Record) error {
 	}
 	_, err := h.to.Write(b)
 	return err
+}
+
+func (h *plainHandler) shows(a slog.Attr) bool {
+	return h.replace == nil || !h.replace(nil, a).Equal(slog.Attr{})
 }
 
 // appendPlainValue appends a value, in quotation marks if it has a blank or is empty.

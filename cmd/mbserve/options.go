@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -121,7 +122,7 @@ func (o *options) flags() *pflag.FlagSet {
 		"for development: TCP listeners without certificates speak TLS, with one that a local authority signs")
 	o.grace = 30 * time.Second
 	f.Var((*seconds)(&o.grace), "grace", "`SECONDS` that running requests have to finish at a graceful stop")
-	f.Var((*seconds)(&o.drainDelay), "drain-delay", "`SECONDS` that the server serves on after TERM, while /readyz says that it is not ready")
+	f.Var((*seconds)(&o.drainDelay), "drain-delay", "`SECONDS` that the server serves on after TERM or INT, while /readyz says that it is not ready")
 	f.StringVar(&o.spoolDir, "spool-dir", os.TempDir(), "keep request bodies and responses that wait for slow clients in files in `DIRECTORY`")
 	o.spoolLimit = 4 << 30
 	f.Var(&o.spoolLimit, "spool-limit", "`BYTES` of these files together, such as 512M; 0: no files, slow clients occupy workers")
@@ -150,6 +151,9 @@ func parseFlags(f *pflag.FlagSet, args []string) error {
 	if help, _ := f.GetBool("help"); help {
 		return pflag.ErrHelp
 	}
+	if name := emptyFlag(f); name != "" {
+		return fmt.Errorf("--%s: the value is empty", name)
+	}
 	return nil
 }
 
@@ -157,7 +161,8 @@ func parseFlags(f *pflag.FlagSet, args []string) error {
 // value otherwise, and a server without --user, for example, goes on as root.
 func emptyFlag(f *pflag.FlagSet) (name string) {
 	f.Visit(func(one *pflag.Flag) {
-		if one.Value.Type() == "string" && one.Value.String() == "" {
+		list, isList := one.Value.(pflag.SliceValue)
+		if one.Value.Type() == "string" && one.Value.String() == "" || isList && slices.Contains(list.GetSlice(), "") {
 			name = one.Name
 		}
 	})
@@ -177,8 +182,6 @@ func parseOptions(args []string) (*options, error) {
 		return nil, fmt.Errorf("--completion %s: unknown; bash, zsh or fish", o.completion)
 	case o.completion != "":
 		return o, nil
-	case emptyFlag(f) != "":
-		return nil, fmt.Errorf("--%s: the value is empty", emptyFlag(f))
 	case o.loops < 0 || o.loops > maxLoops:
 		return nil, fmt.Errorf("--loops must be between 0 and %d", maxLoops)
 	case o.fillLoops < 0:

@@ -58,11 +58,17 @@ func TestBadCommandLine(t *testing.T) {
 		{[]string{"--grace"}, "--grace"},
 		{[]string{"--loops", "-1", "testdata/hello.lua"}, "--loops must be between"},
 		{[]string{"--loops", "100000", "testdata/hello.lua"}, "--loops must be between"},
+		{[]string{"--fill-loops", "-1", "testdata/hello.lua"}, "--fill-loops must be 0 or more"},
 		{[]string{"-l"}, "'l'"},
 		{[]string{"--grace", "2562047h", "testdata/hello.lua"}, "not between 0 and"},
 		{[]string{"--user", "", "testdata/hello.lua"}, "--user: the value is empty"},
 		{[]string{"--pidfile=", "testdata/hello.lua"}, "--pidfile: the value is empty"},
 		{[]string{"--selftest", "", "testdata/hello.lua"}, "--selftest: the value is empty"},
+		{[]string{"--crash-dir", "x", "--crash-mask", "word", "--crash-mask", "", "testdata/hello.lua"}, "--crash-mask: the value is empty"},
+		{[]string{"new", ""}, "usage: mbserve new DIRECTORY"},
+		{[]string{"test", "--junit", "", "testdata/hello.lua"}, "--junit: the value is empty"},
+		{[]string{"test", "testdata/tested.lua", ""}, "the name of a file is empty"},
+		{[]string{"replay", "--to", "", "record"}, "--to: the value is empty"},
 		{[]string{"--static", ""}, "--static: the value is empty"},
 		{[]string{"--static", ".", "--listen", ""}, "--listen: the value is empty"},
 		{[]string{""}, "no script given"},
@@ -71,7 +77,11 @@ func TestBadCommandLine(t *testing.T) {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
 			t.Parallel()
 			stdout, stderr := runToEnd(t, 1, test.args...)
-			checkMessage(t, stderr, test.want, "Try 'mbserve --help'")
+			parts := []string{test.want, "Try 'mbserve --help'"}
+			if len(test.args) > 0 && runners[test.args[0]] != nil {
+				parts = parts[:1] // it has a help of its own
+			}
+			checkMessage(t, stderr, parts...)
 			if stdout != "" {
 				t.Errorf("standard output %q", stdout)
 			}
@@ -151,7 +161,7 @@ func TestScriptArguments(t *testing.T) {
 func TestPidFile(t *testing.T) {
 	t.Parallel()
 	name := filepath.Join(t.TempDir(), "pid")
-	if err := os.WriteFile(name, []byte("1234567890 left by another program\n"), 0o644); err != nil {
+	if err := os.WriteFile(name, []byte("1234567890\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	s := start(t, "-p", name, "testdata/hello.lua")
@@ -175,6 +185,62 @@ func TestPidFile(t *testing.T) {
 	}
 	_, stderr = runToEnd(t, 3, "-p", filepath.Join(name, "pid"), "testdata/hello.lua")
 	checkMessage(t, stderr, "pid file "+filepath.Join(name, "pid")+": no such file or directory")
+}
+
+// A file that is no pid file is not overwritten. What a server, or a crash of the machine, has left is.
+func TestPidFileHasSomethingElse(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "pid")
+	for _, text := range []string{"listen{}\n", "x", "-1\n", "12 13\n", strings.Repeat("1", 17), strings.Repeat("long ", 2000)} {
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		_, stderr := runToEnd(t, 3, "-p", name, "testdata/hello.lua")
+		checkMessage(t, stderr, "pid file "+name+": is not a pid file")
+		if now, err := os.ReadFile(name); err != nil || string(now) != text {
+			t.Errorf("%.20q has become %.20q, %v", text, now, err)
+		}
+	}
+	for _, text := range []string{"", "\n", "12", " 12\n", "1234567\n\n\n", "\x00\x00\x00\x00"} {
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		p, err := writePidFile(name, plain, nil)
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+			continue
+		}
+		if now, err := os.ReadFile(name); err != nil || string(now) != fmt.Sprintln(os.Getpid()) {
+			t.Errorf("%q has become %q, %v", text, now, err)
+		}
+		p.remove(nil)
+	}
+}
+
+// The file that a link leads to is removed at the end, and made again by the next server. The link stays.
+func TestPidFileIsALink(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Lstat("/proc/self/fd"); err != nil {
+		t.Skip("needs /proc")
+	}
+	dir := t.TempDir()
+	name, file := filepath.Join(dir, "link"), filepath.Join(dir, "pid")
+	if err := os.Symlink("pid", name); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		s := start(t, "-p", name, "testdata/hello.lua")
+		if text := read(file); text != fmt.Sprintln(s.pid()) {
+			t.Errorf("%q", text)
+		}
+		s.stop()
+		if _, err := os.Lstat(file); !os.IsNotExist(err) {
+			t.Errorf("the pid file: %v", err)
+		}
+		if _, err := os.Lstat(name); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 func TestPidFileIsADevice(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 
@@ -31,23 +32,60 @@ func (p *pidFile) open(name string, open func(string) (*os.File, error)) (err er
 		p.path = pathOf(p.f, p.path)
 		return nil
 	}
-	if p.f, err = open(name); err != nil {
+	if err = p.lock(name, open); err != nil {
 		return err
 	}
-	if info, errStat := p.f.Stat(); errStat == nil && !info.Mode().IsRegular() {
-		p.f.Close()
-		return errors.New("is not a regular file") // it would be removed at exit
+	p.path = pathOf(p.f, p.path) // the name itself may be a link
+	if err = checkPid(p.f); err == nil {
+		err = writePid(p.f)
 	}
-	if err = lockFile(p.f); err != nil {
-		return err
-	}
-	if err = writePid(p.f); err != nil {
+	if err != nil {
 		p.f.Close()
 	}
 	return err
 }
 
-// pathOf returns the path of an open file that another process has opened, if the system knows it, or else the given one.
+// lock opens and locks the file. If another server has removed it between these two, since it has ended, the lock is one of a file without
+// a name.
+func (p *pidFile) lock(name string, open func(string) (*os.File, error)) (err error) {
+	for {
+		if p.f, err = open(name); err != nil {
+			return err
+		}
+		info, err := p.f.Stat()
+		if err == nil && !info.Mode().IsRegular() {
+			err = errors.New("is not a regular file") // it would be removed at exit
+		}
+		if err != nil {
+			p.f.Close()
+			return err
+		}
+		if err = lockFile(p.f); err != nil {
+			return err
+		}
+		now, err := os.Stat(name)
+		if !errors.Is(err, fs.ErrNotExist) && (err != nil || os.SameFile(info, now)) {
+			return nil
+		}
+		p.f.Close()
+	}
+}
+
+// checkPid returns an error if the file has something else in it than a process id: whoever has named it by mistake would lose that.
+func checkPid(f *os.File) error {
+	var b [pidMax + 1]byte
+	n, err := f.ReadAt(b[:], 0)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	text := bytes.Trim(b[:n], " \t\r\n\x00") // zeros are what a crash of the machine may leave
+	if n > pidMax || bytes.ContainsFunc(text, func(r rune) bool { return r < '0' || r > '9' }) {
+		return errors.New("is not a pid file: it has something else in it than a process id")
+	}
+	return nil
+}
+
+// pathOf returns the path of an open file, if the system knows it, or else the given one.
 func pathOf(f *os.File, otherwise string) string {
 	path, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", f.Fd()))
 	if err != nil || !isFile(path, f) {
@@ -73,7 +111,7 @@ func writePid(f *os.File) error {
 	}
 	size := int(info.Size())
 	if size > pidMax {
-		size = 0 // not a pid file
+		size = 0 // somebody else has written to it
 		if err := f.Truncate(0); err != nil {
 			return err
 		}
@@ -112,7 +150,7 @@ func (p *pidFile) remove(root *rootFiles) {
 	}
 	err := os.Remove(p.path)
 	if errors.Is(err, fs.ErrPermission) && root != nil {
-		_, err = root.ask(rootPid)
+		_, err = root.ask(rootPid, p.f)
 	}
 	if err != nil {
 		p.f.Truncate(0)

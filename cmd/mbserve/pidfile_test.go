@@ -57,5 +57,38 @@ func TestPidFileIsTakenOver(t *testing.T) {
 	}
 }
 
+// A server that ends removes its file at any moment. One that has opened that before does not take the removed file for its own.
+func TestPidFileIsRemovedMeanwhile(t *testing.T) {
+	for _, replaced := range []bool{false, true} {
+		name := filepath.Join(t.TempDir(), "pid")
+		opened := 0
+		p, err := writePidFile(name, func(path string) (*os.File, error) {
+			f, err := plain(path)
+			if opened++; opened > 1 || err != nil {
+				return f, err
+			}
+			if err := os.Remove(name); err != nil {
+				t.Fatal(err)
+			}
+			if replaced {
+				if err := os.WriteFile(name, nil, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return f, nil
+		}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, err := os.ReadFile(name); err != nil || string(text) != fmt.Sprintln(os.Getpid()) {
+			t.Errorf("%q, %v", text, err)
+		}
+		p.remove(nil)
+		if _, err := os.Lstat(name); !os.IsNotExist(err) {
+			t.Errorf("at the end: %v", err)
+		}
+	}
+}
+
 // plain opens a file as a server does that never was root.
-func plain(path string) (*os.File, error) { return openForWriting(path, 0) }
+func plain(path string) (*os.File, error) { return openForWriting(path, pidFlag) }

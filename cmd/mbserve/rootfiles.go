@@ -89,8 +89,8 @@ func socketPair() (a, b *os.File, err error) {
 var errNoRootFiles = errors.New("there is no root helper")
 
 // ask sends a request. The helper answers on a connection of its own for each, since the server that takes over asks it too.
-// f is the file that it has opened; nil for a request to remove one.
-func (r *rootFiles) ask(name string) (f *os.File, err error) {
+// f is the file that it has opened. A request to remove one passes own, which is that file; f is nil then.
+func (r *rootFiles) ask(name string, own *os.File) (f *os.File, err error) {
 	if r == nil {
 		return nil, errNoRootFiles
 	}
@@ -99,7 +99,11 @@ func (r *rootFiles) ask(name string) (f *os.File, err error) {
 		return nil, err
 	}
 	defer ours.Close()
-	err = unix.Sendmsg(int(r.conn.Fd()), []byte(name[:1]), unix.UnixRights(int(theirs.Fd())), nil, 0)
+	pass := []int{int(theirs.Fd())}
+	if own != nil {
+		pass = append(pass, int(own.Fd()))
+	}
+	err = unix.Sendmsg(int(r.conn.Fd()), []byte(name[:1]), unix.UnixRights(pass...), nil, 0)
 	theirs.Close()
 	if err != nil {
 		return nil, fmt.Errorf("root helper: %w", err)
@@ -167,14 +171,14 @@ func runRootFiles(args []string) int {
 		files[name[0]] = path
 	}
 	for {
-		what, answer, err := receive(fd, 1)
+		what, passed, err := receive(fd, 1)
 		if err != nil {
 			return exitOK // no process of the server is left
 		}
-		if len(answer) == 1 {
-			answerRequest(answer[0], what[0], files, user)
+		if len(passed) > 0 {
+			answerRequest(passed[0], what[0], passed[1:], files, user)
 		}
-		closeDescriptors(answer)
+		closeDescriptors(passed)
 	}
 }
 
@@ -195,16 +199,18 @@ func parseRootFiles(text string) (fd int, user *syscall.Credential, err error) {
 	return fd, user, nil
 }
 
-// answerRequest does what a request asks for.
-func answerRequest(fd int, what byte, files map[byte]string, user *syscall.Credential) {
+// answerRequest does what a request asks for. own is the file to be removed, open.
+func answerRequest(fd int, what byte, own []int, files map[byte]string, user *syscall.Credential) {
 	var f *os.File
 	err := errors.New("root helper: unknown file")
 	switch path := files[what]; {
 	case path == "":
+	case what == rootPid[0] && len(own) == 1:
+		err = removeGuarded(path, own[0], user)
 	case what == rootPid[0]:
-		err = removeGuarded(path, user)
+		err = errors.New("root helper: the file to be removed is missing")
 	default:
-		f, err = openGuarded(path, os.O_APPEND, user)
+		f, err = openGuarded(path, logFlag, user)
 	}
 	text, rights := []byte{0}, []byte(nil)
 	if err != nil {

@@ -201,12 +201,12 @@ func (s *server) open(stderr io.Writer) (err error) {
 	if err = s.startHelper(); err != nil {
 		return err
 	}
-	if s.log, s.logQueue, s.out, err = openServerLog(s.o, stderr, s.opener(rootLog, os.O_APPEND), passed.log); err != nil {
+	if s.log, s.logQueue, s.out, err = openServerLog(s.o, stderr, s.opener(rootLog, logFlag), passed.log); err != nil {
 		return err
 	}
 	// Before anything else that a running server would be in the way of: the exit code says that it runs.
 	if s.o.pidFile != "" {
-		if s.pid, err = writePidFile(s.o.pidFile, s.opener(rootPid, 0), passed.pid); err != nil {
+		if s.pid, err = writePidFile(s.o.pidFile, s.opener(rootPid, pidFlag), passed.pid); err != nil {
 			return err
 		}
 	}
@@ -230,7 +230,7 @@ func (s *server) open(stderr io.Writer) (err error) {
 		Lost: func(lost int, err error) { warnLost(s.log, "standard output", lost, err) },
 	})
 	if s.o.accessLog != "" {
-		if s.access, err = openAccessLog(s.o, s.log, s.opener(rootAccess, os.O_APPEND), passed.access); err != nil {
+		if s.access, err = openAccessLog(s.o, s.log, s.opener(rootAccess, logFlag), passed.access); err != nil {
 			return err
 		}
 	}

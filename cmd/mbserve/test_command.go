@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -67,6 +68,8 @@ func parseTestOptions(args []string) (*testOptions, error) {
 		return nil, errors.New("test: no script given")
 	case len(rest) > 2:
 		return nil, fmt.Errorf("test: one script and one file with tests: %q is too much (arguments of the script follow --)", rest[2])
+	case slices.Contains(rest, ""):
+		return nil, errors.New("test: the name of a file is empty")
 	case o.timeout <= 0:
 		return nil, errors.New("test: --timeout must be more than 0")
 	}
@@ -114,7 +117,7 @@ func (o *testOptions) run(ctx context.Context, stdout, stderr io.Writer) (code i
 	if o.junit != "" {
 		f, err := os.Create(o.junit)
 		if err != nil {
-			return 0, err
+			return 0, fmt.Errorf("--junit: %w", err)
 		}
 		defer f.Close()
 		reporters = append(reporters, testrun.NewJUnit(f, o.suite()))

@@ -277,6 +277,31 @@ func TestUserFiles(t *testing.T) {
 	}
 }
 
+// At its end, a server does not remove a pid file that another one has put in the place of its own, wherever that is.
+func TestUserLeavesOthersPidFile(t *testing.T) {
+	t.Parallel()
+	for _, where := range []string{"root", "private", "own"} {
+		t.Run(where, func(t *testing.T) {
+			t.Parallel()
+			u := newUserTest(t)
+			pid := filepath.Join(map[string]string{"root": u.dir, "private": u.private, "own": u.own}[where], "pid")
+			u.write(`@ listen{ port, connect = say("x") }`)
+			s := launchProgram(t, u.program, "-u", "nobody", "-p", pid, u.script)
+			s.wait("msg=ready")
+			if err := os.Remove(pid); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(pid, []byte("1\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			s.stop()
+			if text, err := os.ReadFile(pid); string(text) != "1\n" {
+				t.Errorf("the other pid file: %q, %v", text, err)
+			}
+		})
+	}
+}
+
 // The root helper opens what the command line names, and nothing else, whatever the server asks for.
 func TestRootHelper(t *testing.T) {
 	u := newUserTest(t)
@@ -288,7 +313,7 @@ func TestRootHelper(t *testing.T) {
 	}
 	defer r.conn.Close()
 	for range 2 {
-		f, err := r.ask(rootLog)
+		f, err := r.ask(rootLog, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -300,24 +325,39 @@ func TestRootHelper(t *testing.T) {
 	if text, err := os.ReadFile(log); string(text) != "line\nline\n" {
 		t.Errorf("%q, %v", text, err)
 	}
-	if _, err := r.ask(rootAccess); err == nil || !strings.Contains(err.Error(), "unknown file") {
+	if _, err := r.ask(rootAccess, nil); err == nil || !strings.Contains(err.Error(), "unknown file") {
 		t.Errorf("a file that it was not told of: %v", err)
 	}
-	if err := os.WriteFile(pid, nil, 0o644); err != nil {
+	own, err := os.Create(pid)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.ask(rootPid); err != nil {
+	defer own.Close()
+	other, err := os.Create(pid + ".other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	for _, f := range []*os.File{other, nil} {
+		if _, err := r.ask(rootPid, f); err == nil {
+			t.Error("removed another file than the one that was meant")
+		}
+	}
+	if _, err := os.Lstat(pid); err != nil {
+		t.Error(err)
+	}
+	if _, err := r.ask(rootPid, own); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Lstat(pid); !os.IsNotExist(err) {
 		t.Errorf("the pid file: %v", err)
 	}
-	if _, err := r.ask(rootPid); err == nil || !strings.Contains(err.Error(), "no such file") {
+	if _, err := r.ask(rootPid, own); err == nil || !strings.Contains(err.Error(), "no such file") {
 		t.Errorf("a pid file that is gone: %v", err)
 	}
 	// Nonsense is ignored.
 	r.conn.Write([]byte("abc"))
-	if f, err := r.ask(rootLog); err != nil {
+	if f, err := r.ask(rootLog, nil); err != nil {
 		t.Error(err)
 	} else {
 		f.Close()
@@ -346,6 +386,11 @@ func TestGuardedPaths(t *testing.T) {
 		return path
 	}
 	write(secret)
+	own, err := os.Open(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
 	below := filepath.Join(u.own, "below")
 	if err := os.Mkdir(below, 0o700); err != nil {
 		t.Fatal(err)
@@ -387,7 +432,7 @@ func TestGuardedPaths(t *testing.T) {
 		{u.own, false},
 		{filepath.Join(u.dir, "none", "file"), false},
 	} {
-		f, err := openGuarded(c.path, os.O_APPEND, user)
+		f, err := openGuarded(c.path, logFlag, user)
 		if (err == nil) != c.ok {
 			t.Errorf("%s: %v", c.path, err)
 		}
@@ -395,7 +440,7 @@ func TestGuardedPaths(t *testing.T) {
 			f.Close()
 		}
 	}
-	if err := removeGuarded(filepath.Join(u.own, "dirlink", "secret"), user); err == nil {
+	if err := removeGuarded(filepath.Join(u.own, "dirlink", "secret"), int(own.Fd()), user); err == nil {
 		t.Error("removed through a link")
 	}
 	if text, err := os.ReadFile(secret); string(text) != "secret" {
@@ -403,7 +448,7 @@ func TestGuardedPaths(t *testing.T) {
 	}
 	// The user himself opens less.
 	if err := asUser(user, func() error {
-		_, err := openForWriting(other, os.O_APPEND)
+		_, err := openForWriting(other, logFlag)
 		return err
 	}); !strings.Contains(fmt.Sprint(err), "permission denied") {
 		t.Errorf("as the user: %v", err)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"log/slog"
-	"math"
 	"sync"
 	"time"
 
@@ -42,13 +41,14 @@ type fileWatch struct {
 
 // watchedFile is the state of a watched file.
 type watchedFile struct {
-	generation  int       // the latest that has loaded it
+	generation  int       // the latest that has loaded it, or noGeneration
+	extra       bool      // it is watched because of --watch=PATH, whoever has loaded it
 	loaded, now pool.File // as it was loaded, and as it was at the last check
 	at          time.Time // time of the last change seen
 }
 
-// everyGeneration is the generation of files that are watched because of --watch=PATH.
-const everyGeneration = math.MaxInt
+// noGeneration has loaded a file that is watched only because of --watch=PATH.
+const noGeneration = -1
 
 func newFileWatch(log *slog.Logger, extra []string) *fileWatch {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -98,6 +98,8 @@ func (w *fileWatch) add(generation int, files []pool.File, now time.Time) {
 		switch {
 		case known == nil && len(w.files) >= watchFilesMax:
 			w.tellFull()
+		case known != nil && known.extra:
+			known.generation = max(known.generation, generation) // its changes count whoever has seen them
 		case known == nil || known.generation < generation:
 			w.files[f.Path] = &watchedFile{generation: generation, loaded: f, now: f, at: now}
 		}
@@ -130,7 +132,7 @@ func (w *fileWatch) forgetBefore(generation int) {
 	defer w.mu.Unlock()
 	w.since = generation
 	for path, f := range w.files {
-		if f.generation < generation {
+		if f.generation < generation && !f.extra {
 			delete(w.files, path)
 		}
 	}
@@ -171,7 +173,7 @@ func (w *fileWatch) check(now time.Time, stat func(string) pool.File) (changed s
 			f.now, f.at = is, now
 		}
 		if is == f.loaded {
-			if f.generation == everyGeneration && is == (pool.File{Path: path}) {
+			if f.extra && is == (pool.File{Path: path}) {
 				delete(w.files, path) // it is found again if it comes back
 			}
 			continue

@@ -54,14 +54,15 @@ func (w *fileWatch) findExtra(first bool, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, path := range found {
-		if w.files[path] != nil {
+		if known := w.files[path]; known != nil {
+			known.extra = true
 			continue
 		}
 		if len(w.files) >= watchFilesMax {
 			w.tellFull()
 			return
 		}
-		f := &watchedFile{generation: everyGeneration, loaded: pool.File{Path: path}, now: pool.File{Path: path}, at: now}
+		f := &watchedFile{generation: noGeneration, extra: true, loaded: pool.File{Path: path}, now: pool.File{Path: path}, at: now}
 		if first {
 			f.now = statFile(path)
 			f.loaded = f.now

@@ -91,6 +91,52 @@ func TestWatchExtra(t *testing.T) {
 	}
 }
 
+// The page of a script that cannot be loaded may show the files that the script has loaded, also if --watch names them.
+func TestWatchExtraFilesAreFound(t *testing.T) {
+	dir := t.TempDir()
+	writeFiles(t, dir, "main.lua", "page.html")
+	w := &fileWatch{log: slog.New(slog.DiscardHandler), files: make(map[string]*watchedFile), extra: []string{dir}}
+	main, page := filepath.Join(dir, "main.lua"), filepath.Join(dir, "page.html")
+	w.findExtra(true, time.Now())
+	if got := w.find(main); got != "" {
+		t.Errorf("%q, which no script has loaded yet", got)
+	}
+	w.add(3, []pool.File{statFile(main)}, time.Now())
+	w.forgetBefore(3)
+	if got := w.find(main); got != main {
+		t.Errorf("%q, want %q", got, main)
+	}
+	if got := w.find(page); got != "" {
+		t.Errorf("%q, which is no part of the script", got)
+	}
+	w.forgetBefore(4)
+	if got := w.find(main); got != "" || len(w.files) != 2 {
+		t.Errorf("%q, which only an old script has loaded, %d files", got, len(w.files))
+	}
+}
+
+// A name that is the end of several paths is that of the file which it leads to.
+func TestFilesAreFoundByName(t *testing.T) {
+	dir := t.TempDir()
+	writeFiles(t, dir, "page.lua", "admin/page.lua", "zoo/page.lua", "admin/menu.lua", "zoo/menu.lua")
+	t.Chdir(dir)
+	w := &fileWatch{log: slog.New(slog.DiscardHandler), files: make(map[string]*watchedFile)}
+	for _, name := range []string{"admin/page.lua", "page.lua", "zoo/page.lua", "zoo/menu.lua", "admin/menu.lua"} {
+		w.add(0, []pool.File{statFile(dir + "/./" + name)}, time.Now())
+	}
+	for name, want := range map[string]string{
+		"page.lua": "page.lua", "./page.lua": "page.lua", "zoo/page.lua": "zoo/page.lua", "menu.lua": "admin/menu.lua", "age.lua": "", "...ge.lua": "admin/page.lua",
+		dir + "/./zoo/menu.lua": "zoo/menu.lua",
+	} {
+		if want != "" {
+			want = dir + "/./" + want
+		}
+		if got := w.find(name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
 func TestWatchExtraIsBounded(t *testing.T) {
 	dir := t.TempDir()
 	writeFiles(t, dir, "a", "b")

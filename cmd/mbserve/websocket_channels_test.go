@@ -58,7 +58,7 @@ func startRooms(t *testing.T, options ...string) *instance {
 	t.Helper()
 	a := newApplication(t)
 	a.write(roomsScript)
-	return start(t, append(options, a.script)...)
+	return start(t, spread(append(options, a.script)...)...)
 }
 
 // room opens a WebSocket with options, in Lua.

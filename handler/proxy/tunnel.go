@@ -101,7 +101,7 @@ func (t *tunnel) Data(c backend.Conn) { relay(c, t.link.conn) }
 func (t *tunnel) Room(backend.Conn) {}
 
 // Closed implements backend.Stream for the client's connection.
-func (t *tunnel) Closed(_ backend.Conn, err error) { t.end(t.link.conn, err) }
+func (t *tunnel) Closed(c backend.Conn, err error) { t.end(c, t.link.conn, err) }
 
 // data is Data for the connection to the target.
 func (t *tunnel) data() {
@@ -112,15 +112,12 @@ func (t *tunnel) data() {
 
 // closed is Closed for the connection to the target.
 func (t *tunnel) closed(err error) {
-	if t.client != nil {
-		t.end(t.client, err)
-		return
-	}
-	t.end(nil, err)
+	t.end(t.link.conn, t.client, err)
 }
 
-// end closes the other connection when one is gone, and what it has been sent counts: an error is passed on as one.
-func (t *tunnel) end(other backend.Conn, err error) {
+// end closes the other connection when one is gone, and what it has been sent counts: an error is passed on as one, unless everything had come
+// before it.
+func (t *tunnel) end(gone, other backend.Conn, err error) {
 	if t.over {
 		return
 	}
@@ -129,8 +126,14 @@ func (t *tunnel) end(other backend.Conn, err error) {
 		t.timer.Stop()
 	}
 	t.server.End(t.l.Now(), upstream.Lasted)
+	if other == nil {
+		return
+	}
+	if err != nil && gone.Ended() {
+		other.Write(gone.Unread())
+		err = nil
+	}
 	switch {
-	case other == nil:
 	case err == nil && other == t.link.conn:
 		// Its Bounds have no Linger, and a close with bytes on their way here would destroy those that are on their way to the target.
 		other.CloseWrite()
@@ -159,6 +162,6 @@ func (t *tunnel) Drain(backend.Conn) {
 func (t *tunnel) close() {
 	if !t.over {
 		t.client.Close()
-		t.end(t.link.conn, nil)
+		t.end(t.client, t.link.conn, nil)
 	}
 }

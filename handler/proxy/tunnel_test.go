@@ -298,3 +298,29 @@ func TestTunnelEndIsNoSuccess(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// What has come of one side of a tunnel before it is reset is passed on, and looks complete if the end had come too.
+func TestTunnelResetAfterTheEnd(t *testing.T) {
+	for _, ended := range []bool{true, false} {
+		for _, from := range []string{"target", "client"} {
+			r := newFakeRig(t, Config{})
+			v, err := r.set.Picker(0, 1).Pick(r.l.Now(), 0, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			target, client := &fakeConn{l: r.l}, &fakeConn{l: r.l}
+			u := &tunnel{l: r.loop, server: v, link: &link{conn: target}, client: client}
+			gone, other := target, client
+			end := u.closed
+			if from == "client" {
+				gone, other = client, target
+				end = func(err error) { u.Closed(client, err) }
+			}
+			gone.in, gone.ended = []byte("the rest"), ended
+			end(errSome)
+			if got := other.out.String(); other.reset == ended || ended && got != "the rest" || from == "target" && !other.closed {
+				t.Errorf("the %s, ended %v: the other one got %q, closed %v, reset %v", from, ended, got, other.closed, other.reset)
+			}
+		}
+	}
+}

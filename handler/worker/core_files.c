@@ -69,10 +69,17 @@ void mb_files_report(void)
 		mb_message_send(process.control, MB_MSG_FILES, notes.p, notes.len);
 }
 
-/* Lua replaces the beginning of a long name by "...". */
+static int same_file(const char *a, const char *b)
+{
+	struct stat of_a, of_b;
+	return !stat(a, &of_a) && !stat(b, &of_b) && of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino;
+}
+
+/* Lua replaces the beginning of a long name by "...". A name may be the end of several paths: it
+ * is that of the file which it leads to, or else of the first one. */
 const char *mb_files_find(const char *name)
 {
-	const char *p = (const char *)notes.p, *end = p + notes.len;
+	const char *p = (const char *)notes.p, *end = p + notes.len, *first = NULL;
 	int cut = !strncmp(name, "...", 3);
 	if (cut)
 		name += 3;
@@ -85,10 +92,14 @@ const char *mb_files_find(const char *name)
 		size_t len = path ? strlen(path) : 0;
 		if (n == 0 || len < n || strcmp(path + len - n, name))
 			continue;
-		if (cut || len == n || path[len - n - 1] == '/')
+		if (!cut && len != n && path[len - n - 1] != '/')
+			continue;
+		if (cut || same_file(name, path))
 			return path;
+		if (!first)
+			first = path;
 	}
-	return NULL;
+	return first;
 }
 
 /* path is what mb_files_find has returned. */

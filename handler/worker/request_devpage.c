@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PAGE_TEXT_MAX (64u << 10) /* bytes of error and traceback that are shown */
@@ -65,7 +66,8 @@ static int read_line(FILE *f, char *to, size_t cap, size_t *n)
 
 static void put_source(const char *path, long wanted)
 {
-	FILE *f = fopen(path, "re");
+	struct stat s;
+	FILE *f = !stat(path, &s) && S_ISREG(s.st_mode) ? fopen(path, "re") : NULL; /* not a pipe, which waits for a writer */
 	if (!f)
 		return;
 	char line[PAGE_LINE_MAX], number[64];

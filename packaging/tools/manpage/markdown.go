@@ -65,16 +65,24 @@ func next(lines []string) (b block, n int) {
 	if m := bulletLine.FindStringSubmatch(first); m != nil {
 		b = block{kind: bullet, level: len(m[1]) / 2, mark: m[2], text: m[3]}
 	}
-	for n = 1; n < len(lines) && continues(lines[n]); n++ {
+	for n = 1; n < len(lines) && b.continues(lines[n]); n++ {
 		b.text += " " + strings.TrimSpace(lines[n])
 	}
 	return b, n
 }
 
 // continues reports whether a line belongs to the paragraph or bullet before it.
-func continues(line string) bool {
+func (b *block) continues(line string) bool {
 	return strings.TrimSpace(line) != "" && !strings.HasPrefix(line, "```") && !strings.HasPrefix(line, "|") &&
-		!headingLine.MatchString(line) && !bulletLine.MatchString(line)
+		!headingLine.MatchString(line) && !b.endsAt(line)
+}
+
+// endsAt reports whether a line is a bullet. A number other than 1 does not begin a list within a text: the line has the number of a sentence
+// that happens to stand there.
+func (b *block) endsAt(line string) bool {
+	m := bulletLine.FindStringSubmatch(line)
+	within := b.kind == paragraph || m != nil && len(m[1])/2 > b.level
+	return m != nil && !(within && m[2] != "" && m[2] != "1")
 }
 
 func fenced(lines []string) (block, int) {
