@@ -62,7 +62,7 @@ func run(script string, args []string) error {
 	if err != nil {
 		return err
 	}
-	var ln *engine.Listener
+	var ln *engine.Listener // open sets it
 	// Step 2. n is the number of the listen call, from 0. A call may name several addresses (spec.Listeners).
 	open := func(n int, spec *listen.Spec) (err error) {
 		if n > 0 || len(spec.Listeners) != 1 || spec.Listeners[0].HTTP == nil {
@@ -98,9 +98,10 @@ func run(script string, args []string) error {
 	stop() // from here on, a second signal ends the program at once, and the workers with it
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	// Connections end while there are workers to answer them, then the workers, then the loops. The error of Drain does
-	// not matter: Shutdown tells whether connections are left.
-	e.Drain(grace) // with raw connections there would be host.Drain before it
+	// In this order: Drain lets requests end while there are workers to answer them, Stop ends the workers, and Shutdown
+	// resets the connections that are left (and tells of them), and ends the loops. (With connections that are not HTTP,
+	// host.Drain would come first.)
+	e.Drain(grace)
 	stopped := host.Stop(grace)
 	return errors.Join(stopped, e.Shutdown(grace))
 }

@@ -32,7 +32,7 @@ type gateway struct {
 // to says where a request goes. It runs on event loops, and must not block (see example hello).
 func (g *gateway) to(q *proxy.Request) *upstream.Set {
 	if g.open.Load() {
-		q.Refuse(503)
+		q.Refuse(503) // without it, nil would count as a failure
 		return nil
 	}
 	return g.set
@@ -70,7 +70,8 @@ func main() {
 		// The first check of a target decides. Then two failures in a row make it unhealthy, and one success healthy again.
 		// Checks begin with the first request (until then all targets are healthy), and go on while the circuit is open.
 		Active: &upstream.Active{Path: *health, Every: time.Second, Rise: 1, Fall: 2},
-		// Failed requests do not count. Unhealthy targets get no requests while another one is healthy.
+		// Fails: failed requests do not count, only checks. Panic: unhealthy targets get nothing while one is healthy; by
+		// default they do if fewer than half are.
 		Passive: upstream.Passive{Fails: -1, Panic: -1},
 	}, list...)
 	check(err)

@@ -64,7 +64,7 @@ func main() {
 		log.Printf("%s: http://%s/", where, ln.Addr())
 	}
 	serve("on the loops", *fast, handler.OnLoop(handler.Func(hello)))
-	// At most 100 requests at a time; 1024 others wait, for up to 10 s. Those that are left get 503.
+	// At most 100 requests run at a time, and 1024 wait. More get 503 at once, as do those that have waited for 10 s.
 	serve("may block", *blocking, handler.Blocking(handler.Func(slow), 100))
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -40,7 +40,8 @@ type session struct{ cache *cache }
 
 // Data is called when bytes have arrived, or the client has finished sending.
 func (s session) Data(c backend.Conn) {
-	for !c.Full() { // true while too much of what was written waits for the client, and after Close
+	// Full: the client reads too slowly, and Room is called later, or the connection is closed.
+	for !c.Full() {
 		n := s.command(c, c.Unread())
 		if n == 0 {
 			break

@@ -30,8 +30,8 @@ type services struct{ api, web *upstream.Set }
 // example hello).
 func (s *services) to(q *proxy.Request) *upstream.Set {
 	h := q.Head()
-	// h.Path is where the path is in the head; Bytes returns it, as it was sent, without its leading slash. So /%61pi/
-	// goes to web: this is no access control.
+	// h.Path is only a position in the head; Bytes returns what is there: the path as it was sent, without its leading
+	// slash. So /%61pi/ goes to web: this is no access control.
 	if bytes.HasPrefix(h.Bytes(h.Path), []byte("api/")) {
 		return s.api
 	}
@@ -48,7 +48,8 @@ func answer(_ *proxy.Request, p *proxy.Response) error {
 	return p.Drop("Server") // never fails for this name
 }
 
-// failed is called if there is no complete response. It returns the status for the client; 0 is one that fits err.
+// failed is called if there is no complete response. It returns the status for the client, if that has got none yet; 0
+// is one that fits err.
 func failed(q *proxy.Request, err error) int {
 	log.Printf("%s: %v", logging.Quoted(q.Line(), 200), err) // 200: bytes of the request line
 	return 0
@@ -60,7 +61,8 @@ func service(addresses string) (*upstream.Set, error) {
 	for address := range strings.SplitSeq(addresses, ",") {
 		targets = append(targets, upstream.Target{Addr: strings.TrimSpace(address)})
 	}
-	// A target that fails three times within 10 s is left out for a while. Options has time limits, health checks, TLS.
+	// A target that fails three times within 10 s is left out for a while, if at least half of the targets work. Options
+	// has time limits, health checks, TLS.
 	return upstream.New(upstream.Options{}, targets...)
 }
 
@@ -97,7 +99,7 @@ func run(address, api, web string) (err error) {
 		return err
 	}
 	// If a target cannot be connected to, another one is tried. If a target fails after it has got a request, that is
-	// sent to another one, once, and only if its method is idempotent (Config.Retry).
+	// sent to another one, at most once, and only if its method is idempotent (Config.Retry).
 	b := proxy.New(proxy.Config{To: s.to, Edit: edit, Answer: answer, Failed: failed})
 	// 0 becomes Request.Listener, which is not used here.
 	if err := e.Serve(ln, b, 0, engine.Limits{}); err != nil {

@@ -48,7 +48,7 @@ func run(address, targets string, in bool, out int) error {
 		list = append(list, upstream.Target{Addr: strings.TrimSpace(target)})
 	}
 	// If a target does not accept a connection within a second, another one is tried, three in all. A target that fails
-	// three times within 10 s is left out for a while.
+	// three times within 10 s is left out for a while, if at least half of the targets work.
 	set, err := upstream.New(upstream.Options{Connect: time.Second}, list...)
 	if err != nil {
 		return err
@@ -70,11 +70,12 @@ func run(address, targets string, in bool, out int) error {
 		return err
 	}
 	if in {
-		// Each connection of a client must begin with such a header, within 5 seconds (0: the default). The address in it
-		// counts as the client's.
+		// Each connection of a client must begin with a header of the PROXY protocol, within 5 seconds (0: the default).
+		// The address in it counts as the client's.
 		ln.SetPreface(proxyproto.New(0))
 	}
-	// The engine needs the bounds of clients' connections (buffer sizes, idle time 1 h): those that p has for targets.
+	// The engine makes the clients' connections, and p those to targets. Both get the same bounds: sizes of buffers, and
+	// 1 h without a byte.
 	if err := e.ServeProtocol(ln, p, engine.ProtocolOptions{Bounds: p.Bounds()}); err != nil {
 		return err
 	}

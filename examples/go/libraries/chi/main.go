@@ -48,7 +48,7 @@ func (n *notes) routes() http.Handler {
 func (n *notes) list(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	texts := n.all()
-	// all has unlocked mu: Encode may wait for a slow client.
+	// all has unlocked mu: with other servers Encode may wait for a slow client.
 	json.NewEncoder(w).Encode(texts)
 }
 
@@ -103,10 +103,10 @@ func main() {
 	check(err)
 	ln, err := e.Open("tcp", *address, engine.OpenOptions{})
 	check(err)
-	// At most 100 requests at a time; 1024 others wait, for up to 10 s. Those that are left get 503.
+	// At most 100 requests run at a time, and 1024 wait. More get 503 at once, as do those that have waited for 10 s.
 	b := handler.Blocking(handler.HTTP(new(notes).routes()), 100)
-	// Slow clients occupy no handlers: no body is larger than what is buffered (Limits.BufferBody, 64 KiB) before a
-	// handler is called, and so much of a response may wait in a file.
+	// Slow clients occupy no handlers: a body is at most 64 KiB, which the engine reads before it calls the handler (the
+	// default of Limits.BufferBody), and up to 16 MiB of a response wait in a file until the client has taken them.
 	limits := engine.Limits{BodyBytes: 64 << 10, SpoolOutput: 16 << 20}
 	check(e.Serve(ln, b, 0, limits)) // 0 becomes Request.Listener, which is not used here
 	log.Printf("http://%s/", ln.Addr())

@@ -67,7 +67,8 @@ func run(address string) error {
 		return err
 	}
 
-	// SIGTERM breaks off an Upgrade in progress. After a successful one this does nothing.
+	// When ctx ends, be it at SIGTERM, which breaks off an Upgrade in progress, or at the stop below, when nothing is left
+	// to be done.
 	context.AfterFunc(ctx, upgrader.Stop)
 	wait(ctx, restarts, upgrader)
 	stop() // from here on, SIGTERM or an interrupt ends the process at once

@@ -41,7 +41,8 @@ type session struct {
 
 // Data is called when bytes have arrived, or the client has finished sending.
 func (s *session) Data(c backend.Conn) {
-	for !c.Full() { // true while too much of what was written waits for the client, and after Close
+	// Full: the client reads too slowly, and Room is called later, or the connection is closed.
+	for !c.Full() {
 		n := 0
 		if s.upgraded {
 			n = s.frame(c, c.Unread())
@@ -73,8 +74,8 @@ func (s *session) request(c backend.Conn, input []byte) int {
 		return 0
 	}
 	end := len(head) + len("\r\n\r\n")
-	// Upgrade wants a connection. memory stands in for it: Upgrade reads the request until memory is empty, and then writes
-	// its answer into it.
+	// Upgrade reads a request from a connection, and writes the answer to it. memory stands in for the connection: it has
+	// a copy of the request, all of which Upgrade reads before it answers. So only the answer is left in it.
 	memory := bytes.NewBuffer(bytes.Clone(input[:end]))
 	_, err := ws.Upgrade(memory)
 	c.Write(memory.Bytes()) // with an error, usually a response that says why
