@@ -132,7 +132,7 @@ func (d *detachedConn) closeThen(ended func()) error {
 	d.closing, d.ended = true, ended
 	d.streamConn.SetReadDeadline(time.Unix(1, 0))
 	err := d.streamConn.SetWriteDeadline(time.Time{}) // not one that is extended: in TLS nothing can be sent after a write that has failed
-	go d.sendLast()                                   // an attempt under way may fail, with an error of before
+	go d.sendLast()                                   // an attempt under way may fail because of an earlier deadline
 	d.watch(left(d))
 	return err
 }

@@ -207,7 +207,7 @@ func (f *failing) Write(b []byte) (n int, err error) {
 	return f.streamConn.Write(b)
 }
 
-// A write under way while the connection is closed may fail because of a deadline of before. What is held is sent all the same.
+// A write under way while the connection is closed may fail because of an earlier deadline. What is held is sent all the same.
 func TestDetachedClosesWhileWriteFails(t *testing.T) {
 	ln, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
