@@ -20,7 +20,7 @@ type signalled struct {
 	ended chan error
 }
 
-func newSignalled(t *testing.T, grace time.Duration) *signalled {
+func newSignalled(t *testing.T, grace time.Duration, last ...func(context.Context) error) *signalled {
 	t.Helper()
 	s := &signalled{b: &testBackend{window: 64}, ended: make(chan error, 1)}
 	var err error
@@ -34,7 +34,7 @@ func newSignalled(t *testing.T, grace time.Duration) *signalled {
 	s.p = dial(t, ln.Addr())
 	s.p.say(get("/slow"))
 	eventually(t, "the request is in progress", func() bool { return s.b.count(&s.b.started) == 1 })
-	go func() { s.ended <- s.e.ShutdownOnSignal(grace) }()
+	go func() { s.ended <- s.e.ShutdownOnSignal(grace, last...) }()
 	return s
 }
 
@@ -80,6 +80,50 @@ func TestShutdownOnSignalLate(t *testing.T) {
 	err := wait(t, s.ended, "the end")
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), "connections were cut after 1ms") {
 		t.Errorf("%v", err)
+	}
+}
+
+// What is to end last does so when the request was answered, or the time is over, in its order, and while loops run.
+func TestShutdownOnSignalLast(t *testing.T) {
+	broken := errors.New("broken")
+	for _, grace := range []time.Duration{waitMost, time.Millisecond} {
+		var s *signalled
+		calls := make(chan string, 9)
+		s = newSignalled(t, grace,
+			func(ctx context.Context) error {
+				if s.b.count(&s.b.ended) == 1 {
+					calls <- "answered"
+				}
+				if ctx.Err() != nil {
+					calls <- "late"
+				}
+				turned := make(chan struct{})
+				s.e.Loop(0).Post(func() { close(turned) })
+				select {
+				case <-turned:
+				case <-time.After(waitMost):
+					calls <- "no loop"
+				}
+				return broken
+			},
+			func(context.Context) error { calls <- "second"; return nil })
+		s.raise(t, syscall.SIGTERM)
+		first := "late"
+		if grace == waitMost {
+			first = "answered"
+			s.b.release()
+			s.p.hears(200)
+		}
+		err := wait(t, s.ended, "the end")
+		if !errors.Is(err, broken) || errors.Is(err, context.DeadlineExceeded) != (first == "late") {
+			t.Errorf("%v", err)
+		}
+		close(calls)
+		for _, want := range []string{first, "second", ""} {
+			if got := <-calls; got != want {
+				t.Errorf("grace %v: %q, want %q", grace, got, want)
+			}
+		}
 	}
 }
 

@@ -138,7 +138,7 @@ func TestProxy(t *testing.T) {
 func TestProxyFails(t *testing.T) {
 	python, down := reactortest.FreePort(t), reactortest.FreePort(t)
 	startPython(t, python)
-	p := run(t, "proxy", "-address", "127.0.0.1:0", "-api", down+", "+python, "-web", down)
+	p := run(t, "proxy", "-address", "127.0.0.1:0", "-api", down+","+python, "-web", down)
 	url := "http://" + p.wait(`http://(\S+)/`, 1)[0] + "/"
 	for range 20 {
 		if code, text := send(t, "GET", url+"api/", ""); code != 200 {
