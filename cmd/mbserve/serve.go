@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"os/signal"
 	"sync"
@@ -72,8 +73,11 @@ type server struct {
 	handing    chan struct{} // closed when that has all that was published here; nil: there is no such process
 	successor  *os.Process   // that process, until the service manager is told of it
 
+	predecessor chan struct{} // closed when the process that we have taken over from has ended; nil: there was none
+
 	// Owned by the goroutine that loads a generation.
 	loaded    int          // number of generations so far
+	devFirst  int          // --dev: devNumber of the first one
 	onlyTests bool         // "mbserve test": no address is opened
 	failure   *failurePage // --dev: shown instead of the serving generation; nil: none
 
@@ -95,7 +99,7 @@ type server struct {
 func newServer(o *options) *server {
 	return &server{
 		o: o, credential: o.privileges.credential(), intervals: pool.NewIntervals(), shared: pool.NewDictionaries(), channels: channel.New(channel.Options{}), websockets: pool.NewWebSockets(), signals: make(chan os.Signal, 8),
-		mains: make(chan mainEnd, 1), compressor: compress.NewShared(),
+		mains: make(chan mainEnd, 1), compressor: compress.NewShared(), devFirst: rand.IntN(1 << 30),
 	}
 }
 
