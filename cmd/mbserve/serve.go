@@ -66,6 +66,7 @@ type server struct {
 	// Owned by the goroutine that handles signals.
 	exit       int           // exit code, when the server has stopped
 	asked      bool          // to stop, by a signal
+	hurried    bool          // to stop at once
 	early      []os.Signal   // received before the server was ready, and not handled yet
 	reloading  *reloader     // nil: none is in progress
 	upgrading  *upgrade      // nil: none is in progress
@@ -152,6 +153,7 @@ func (s *server) run(d *detacher, stderr io.Writer) error {
 	close(watched)
 	s.acme.Close()
 	s.pid.remove(s.root)
+	s.awaitPredecessor()
 	s.tellSuccessor()
 	return nil
 }
@@ -177,6 +179,7 @@ func (s *server) tellReady(d *detacher) {
 			s.log.Error("takeover: the old process is gone", "err", err)
 		}
 		if s.heir.timers != nil {
+			s.predecessor = make(chan struct{})
 			go s.followTimers(s.heir.timers)
 		}
 	}
