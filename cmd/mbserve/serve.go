@@ -130,8 +130,8 @@ func (s *server) run(d *detacher, stderr io.Writer) error {
 	if s.program, err = s.dir.program(os.Args[0]); err != nil {
 		return err
 	}
-	defer func() { s.files.end() }()
-	defer func() { s.admin.end() }()
+	defer func() { s.endSoon("the watch of files", s.files.end) }()
+	defer func() { s.endSoon("the admin listener", s.admin.end) }()
 	if err := s.open(stderr); err != nil {
 		s.leavePidFile()
 		return err
@@ -152,7 +152,7 @@ func (s *server) run(d *detacher, stderr io.Writer) error {
 	s.wait()
 	close(watched)
 	s.acme.Close()
-	s.pid.remove(s.root)
+	s.removePidFile()
 	s.awaitPredecessor()
 	s.tellSuccessor()
 	return nil
@@ -161,7 +161,31 @@ func (s *server) run(d *detacher, stderr io.Writer) error {
 // leavePidFile removes the pid file of a server that has not come to serve, unless it belongs to the process that this one was to replace.
 func (s *server) leavePidFile() {
 	if s.heir == nil {
-		s.pid.remove(s.root)
+		s.removePidFile()
+	}
+}
+
+func (s *server) removePidFile() {
+	s.endSoon("the pid file", func() { s.pid.remove(s.root) })
+}
+
+// endMost is how long the end of the server waits for each thing that a disk may hold up, besides the logs and the sockets of listeners. A
+// variable for tests.
+var endMost = 2 * time.Second
+
+// endSoon calls end, for a bounded time. What hangs goes on until the process has ended.
+func (s *server) endSoon(what string, end func()) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		end()
+	}()
+	select {
+	case <-ended:
+	case <-time.After(endMost):
+		if s.log != nil {
+			s.log.Error("stopped although the end hangs", "of", what)
+		}
 	}
 }
 
