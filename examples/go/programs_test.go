@@ -4,6 +4,7 @@ package examples_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -24,6 +25,7 @@ const patience = time.Minute
 // program is a running program.
 type program struct {
 	t      *testing.T
+	path   string // of its file
 	cmd    *exec.Cmd
 	log    *log
 	exited chan struct{}
@@ -43,7 +45,9 @@ func run(t *testing.T, name string, args ...string) *program {
 		dir = filepath.Join(here, "libraries") // a module of its own
 	}
 	goCommand(t, dir, "build", "-buildvcs=false", "-o", path, "./"+name)
-	p := &program{t: t, cmd: exec.Command(path, args...), log: new(log), exited: make(chan struct{})}
+	// SIGINT is ignored until the program asks for signals: see terminate.
+	shell := append([]string{"-c", `trap "" INT; exec "$0" "$@"`, path}, args...)
+	p := &program{t: t, path: path, cmd: exec.Command("/bin/sh", shell...), log: new(log), exited: make(chan struct{})}
 	p.cmd.Stderr = p.log
 	p.cmd.WaitDelay = patience // workers that outlive the program keep its standard output open
 	p.cmd.Stdout = io.Discard
@@ -101,8 +105,19 @@ func await(t *testing.T, what string, is func() bool) {
 	}
 }
 
+// terminate sends SIGTERM as soon as the program asks for signals: it may have said where it serves a moment before.
 func (p *program) terminate() {
 	p.t.Helper()
+	await(p.t, "that the program asks for signals", func() bool {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		_, text, _ := strings.Cut(string(status), "\nSigCgt:")
+		var caught uint64
+		fmt.Sscanf(text, "%x", &caught)
+		return caught&(1<<(syscall.SIGINT-1)) != 0
+	})
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		p.t.Fatal(err)
 	}
