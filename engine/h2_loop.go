@@ -25,9 +25,9 @@ import (
 // h2Loop is what a loop has for HTTP/2, with or without TLS. Its streams have descriptors of their own kind: negative numbers.
 type h2Loop struct {
 	// Immutable.
-	parent *loop // of the connections
-	twin   *loop // of the streams
-	pool   *bufio.Pool
+	parent   *loop // of the connections
+	twin     *loop // of the streams
+	pool     *bufio.Pool
 	lookMS   uint64 // h2LookMS, or what a test sets
 	tarpitMS uint64 // h2TarpitMS, likewise
 
