@@ -98,6 +98,9 @@ func (c *rawConn) fill() {
 // throwAway reads what the peer of a closed connection still sends.
 func (c *rawConn) throwAway() {
 	c.input.Release(c.l.pool)
+	if c.tarpitted() {
+		return
+	}
 	for reads := 0; c.socket.readable && !c.socket.eof && !c.gone; reads++ {
 		if reads == readsPerTurn {
 			c.queue()
