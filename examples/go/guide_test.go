@@ -89,7 +89,7 @@ func TestProgramsAreShort(t *testing.T) {
 	}
 	_, list, _ := strings.Cut(string(text), "\n### Programs to start from\n")
 	list, _, _ = strings.Cut(list, "\n### ")
-	const most = 120
+	const most = 90
 	if !strings.Contains(list, fmt.Sprintf("at most %d lines of code", most)) {
 		t.Errorf("the guide does not say that they have at most %d lines", most)
 	}

@@ -169,6 +169,16 @@ func TestEachMessageDrains(t *testing.T) {
 	}
 }
 
+// As a Protocol, it has a Stream for each connection: the drain of one is not that of another.
+func TestEachMessageOfEachConnection(t *testing.T) {
+	p := backend.EachMessage(shout)
+	one, two := new(paper), &paper{in: []byte("two\n")}
+	p.Open(one).(backend.Drainer).Drain(one)
+	if p.Open(two).Data(two); one.closed != 1 || two.closed > 0 || string(two.out) != "TWO\n" {
+		t.Errorf("closed %d and %d, %q", one.closed, two.closed, two.out)
+	}
+}
+
 func TestEachMessageNeedsAFunction(t *testing.T) {
 	defer func() {
 		if recover() == nil {

@@ -23,13 +23,14 @@ func main() {
 	rate := flag.Float64("rate", 10, "how many requests per second a client may make")
 	flag.Parse()
 
+	servers := upstream.Targets(strings.Split(*targets, ",")...)
 	api, err := upstream.New(upstream.Options{
 		// Each server is asked for /health every second, where a status from 200 to 399 is a success. One that fails three
 		// times, there or with requests of clients, is not healthy until it succeeds again.
 		Active: &upstream.Active{Path: "/health", Every: time.Second},
-		// Without it, requests would go to all servers while none is healthy.
+		// Without this, requests would go to all servers while none is healthy.
 		OnlyHealthy: true,
-	}, upstream.Targets(strings.Split(*targets, ",")...)...)
+	}, servers...)
 	check(err)
 	limiter, err := ratelimit.New(ratelimit.Options{Rate: *rate, Burst: 20})
 	check(err)

@@ -43,7 +43,7 @@ func main() {
 	blocking := flag.String("blocking", "127.0.0.1:8082", "address of the handler that may block")
 	flag.Parse()
 
-	e, err := engine.New(engine.Options{})
+	e, err := engine.New(engine.Options{}) // Options and Limits that are not set have defaults
 	check(err)
 	ln, err := e.ServeTCP(*fast, handler.OnLoop(handler.Func(hello)), engine.Limits{})
 	check(err)

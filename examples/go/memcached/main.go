@@ -17,21 +17,21 @@ import (
 	"moonbridge/handler/backend"
 )
 
-// cache has, by key, what get answers: "VALUE a 0 2\r\nhi\r\n", for example.
+// cache is shared by all connections.
 type cache struct {
-	mu     sync.Mutex
-	values map[string]string
+	mu     sync.Mutex        // several event loops call command at the same time
+	values map[string]string // what get answers, by key: "VALUE a 0 2\r\nhi\r\n", for example
 }
 
 // command carries out the command that input begins with, and returns its length. If it is incomplete, it returns 0, and
-// is called again when more has arrived. It runs on an event loop, and must not block (see example hello).
+// is called again when more has arrived. It runs on an event loop, and must not block (see example hello). Write does not.
 func (m *cache) command(c backend.Conn, input []byte) int {
 	line, rest, complete := bytes.Cut(input, []byte("\n"))
 	if !complete {
 		return 0
 	}
 	length := len(line) + len("\n")
-	words := strings.FieldsFunc(string(line), func(r rune) bool { return r == ' ' || r == '\r' })
+	words := strings.FieldsFunc(string(line), func(r rune) bool { return r == ' ' || r == '\r' }) // it ends with CR LF
 	answer := "ERROR"
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -73,7 +73,8 @@ func main() {
 	ln, err := e.Open("tcp", *address, engine.OpenOptions{})
 	check(err)
 	m := &cache{values: map[string]string{}}
-	// A connection ends if a command is longer than Input, or if no byte moves for the time of Idle.
+	// EachMessage calls m.command for each command of a client, and waits while the client does not read the answers. A
+	// connection ends if a command is longer than Input (64 KiB for a value, 4 for its line), or if Idle passes without a byte.
 	options := engine.ProtocolOptions{Bounds: backend.Bounds{Input: 68 << 10, Idle: 10 * time.Minute}}
 	check(e.ServeProtocol(ln, backend.EachMessage(m.command), options))
 	log.Print("memcached: ", ln.Addr())

@@ -62,7 +62,7 @@ func main() {
 	queue := logging.NewQueue(os.Stderr, logging.Options{})
 	s := &services{log: slog.New(slog.NewTextHandler(queue, nil))}
 	// A server that fails several times is left out for a while. A request that it has failed goes to another one, if its
-	// method allows that.
+	// method is idempotent.
 	var err error
 	s.api, err = upstream.New(upstream.Options{}, upstream.Targets(strings.Split(*api, ",")...)...)
 	check(err)

@@ -21,7 +21,8 @@ import (
 // echo is a backend.Protocol: its method Open is called for each new connection.
 type echo struct{}
 
-// Open says what is called for each message of the client: first an HTTP request, then frames of WebSocket.
+// Open says what is called for each message of the client, as long as that reads the answers: first for an HTTP request,
+// then for frames.
 func (echo) Open(backend.Conn) backend.Stream {
 	upgraded := false
 	return backend.EachMessage(func(c backend.Conn, input []byte) int {
@@ -43,10 +44,11 @@ func upgrade(c backend.Conn, input []byte) int {
 	}
 	end := len(head) + len("\r\n\r\n")
 	var answer bytes.Buffer
-	_, err := ws.Upgrade(struct { // it reads the request from a Reader, and writes the answer to a Writer
+	conn := struct { // what Upgrade reads the request from, and writes the answer to
 		io.Reader
 		io.Writer
-	}{bytes.NewReader(input[:end]), &answer})
+	}{bytes.NewReader(input[:end]), &answer}
+	_, err := ws.Upgrade(conn)
 	c.Write(answer.Bytes())
 	if err != nil { // the answer says why
 		c.Close()
@@ -68,7 +70,7 @@ func frame(c backend.Conn, input []byte) int {
 		return 0
 	}
 	end := start + int(header.Length)
-	f := ws.UnmaskFrame(ws.Frame{Header: header, Payload: input[start:end]}) // a copy
+	f := ws.UnmaskFrame(ws.Frame{Header: header, Payload: input[start:end]})
 	if header.OpCode == ws.OpPing {
 		f.Header.OpCode = ws.OpPong
 	}
@@ -86,7 +88,7 @@ func main() {
 	check(err)
 	ln, err := e.Open("tcp", *address, engine.OpenOptions{})
 	check(err)
-	// A connection ends if a request or a frame is longer than Input, or if no byte moves for the time of Idle.
+	// A connection ends if a request or a frame is longer than Input, or if Idle passes without a byte.
 	bounds := backend.Bounds{Input: 256 << 10, Idle: 10 * time.Minute}
 	check(e.ServeProtocol(ln, echo{}, engine.ProtocolOptions{Bounds: bounds}))
 	log.Printf("ws://%s/", ln.Addr())
