@@ -67,6 +67,7 @@ func TestShutdownOnSignal(t *testing.T) {
 		if got := s.p.hears(200); got != "slow" {
 			t.Errorf("%v: the request in progress: %q", sig, got)
 		}
+		s.p.Close() // the engine would wait for that
 		if err := wait(t, s.ended, "the end"); err != nil {
 			t.Errorf("%v: %v", sig, err)
 		}
@@ -113,6 +114,7 @@ func TestShutdownOnSignalLast(t *testing.T) {
 			first = "answered"
 			s.b.release()
 			s.p.hears(200)
+			s.p.Close()
 		}
 		err := wait(t, s.ended, "the end")
 		if !errors.Is(err, broken) || errors.Is(err, context.DeadlineExceeded) != (first == "late") {
