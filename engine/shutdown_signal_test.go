@@ -152,5 +152,5 @@ func TestShutdownOnSecondSignalOfChild(t *testing.T) {
 	s := newSignalled(t, time.Hour)
 	s.raise(t, syscall.SIGINT)
 	syscall.Kill(os.Getpid(), syscall.SIGTERM)
-	<-s.ended
+	wait(t, s.ended, "the end") // the test may have ended before
 }

@@ -146,13 +146,14 @@ func TestProxyFails(t *testing.T) {
 		}
 	}
 	check(t, "GET", url, "", 502, "Bad Gateway\n")
-	p.wait("no connection to the target", 1)
+	p.terminate()
+	p.exit()
 }
 
 func TestGatewayLimitsRates(t *testing.T) {
 	python := reactortest.FreePort(t)
 	startPython(t, python)
-	p := run(t, "gateway", "-address", "127.0.0.1:0", "-targets", python, "-rate", "0.001")
+	p := run(t, "gateway", "-address", "127.0.0.1:0", "-servers", python, "-rate", "0.001")
 	url := "http://" + p.wait(`http://(\S+)/`, 1)[0] + "/"
 	for i := range 23 {
 		code, _ := send(t, "GET", url, "")
@@ -177,7 +178,7 @@ func TestGatewayLeavesOut(t *testing.T) {
 		t.Cleanup(bad.Close)
 		targets += "," + bad.Listener.Addr().String()
 	}
-	p := run(t, "gateway", "-address", "127.0.0.1:0", "-targets", targets, "-rate", "1e9")
+	p := run(t, "gateway", "-address", "127.0.0.1:0", "-servers", targets, "-rate", "1e9")
 	url := "http://" + p.wait(`http://(\S+)/`, 1)[0] + "/"
 	inRow := 0
 	await(t, "that only the healthy target gets requests", func() bool {
@@ -195,7 +196,7 @@ func TestGatewayLeavesOut(t *testing.T) {
 func TestGatewayOpensItsCircuit(t *testing.T) {
 	address := reactortest.FreePort(t)
 	python := startPython(t, address)
-	p := run(t, "gateway", "-address", "127.0.0.1:0", "-targets", address, "-rate", "1e9")
+	p := run(t, "gateway", "-address", "127.0.0.1:0", "-servers", address, "-rate", "1e9")
 	url := "http://" + p.wait(`http://(\S+)/`, 1)[0] + "/"
 	if code, text := send(t, "GET", url+"a", ""); code != 200 || !strings.HasPrefix(text, "python: GET /a ") {
 		t.Fatalf("%d %q", code, text)

@@ -60,7 +60,7 @@ func TestTCPProxy(t *testing.T) {
 		{haproxy, `(?si)^python: GET /a HTTP/1\.\d\n.*X-Forwarded-For: 127\.0\.0\.5\n`},
 		{nginx, `^nginx: 127\.0\.0\.5 /a\n$`},
 	} {
-		p := run(t, "tcpproxy", "-address", "127.0.0.1:0", "-targets", tt.target, "-out")
+		p := run(t, "tcpproxy", "-address", "127.0.0.1:0", "-servers", tt.target, "-out")
 		address := p.wait(`listening at (\S+)`, 1)[0]
 		if got := get(t, "127.0.0.5", address, "/a"); !regexp.MustCompile(tt.want).MatchString(got) {
 			t.Errorf("got %q, want %s", got, tt.want)
@@ -74,7 +74,7 @@ func TestTCPProxy(t *testing.T) {
 func TestTCPProxyGetsAddresses(t *testing.T) {
 	nginx := startNginx(t, `set_real_ip_from 127.0.0.1; real_ip_header proxy_protocol;
 		location / { return 200 "nginx: $remote_addr\n"; }`, "proxy_protocol")
-	p := run(t, "tcpproxy", "-address", "127.0.0.1:0", "-targets", nginx, "-in", "-out")
+	p := run(t, "tcpproxy", "-address", "127.0.0.1:0", "-servers", nginx, "-in", "-out")
 	address := p.wait(`listening at (\S+)`, 1)[0]
 	for _, option := range []string{"send-proxy", "send-proxy-v2"} {
 		front := startHAProxy(t, "", address+" "+option)
@@ -98,7 +98,7 @@ func TestTCPProxyGetsAddresses(t *testing.T) {
 func TestTCPProxyFails(t *testing.T) {
 	python := reactortest.FreePort(t)
 	startPython(t, python)
-	p := run(t, "tcpproxy", "-address", "127.0.0.1:0", "-targets", reactortest.FreePort(t)+","+python)
+	p := run(t, "tcpproxy", "-address", "127.0.0.1:0", "-servers", reactortest.FreePort(t)+","+python)
 	address := p.wait(`listening at (\S+)`, 1)[0]
 	for range 10 {
 		if got := get(t, "127.0.0.1", address, "/b"); !strings.HasPrefix(got, "python: GET /b ") {

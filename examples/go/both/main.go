@@ -1,7 +1,8 @@
-// Command both serves Lua and Go at one address. A Go handler answers /go/time, a Lua script everything else. The script runs
-// in processes of its own, the workers. It needs cgo and LuaJIT's headers, which `make deps` installs.
+// Command both serves Lua and Go at one address, which the Lua script names. A Go handler answers /go/time, and the script
+// everything else, in processes of its own, the workers. To build it, cgo and LuaJIT's headers are needed (`make deps`).
 //
-//	go run ./examples/go/both examples/hello.lua    # then: curl http://127.0.0.1:8080/ http://127.0.0.1:8080/go/time
+//	go run ./examples/go/both examples/hello.lua
+//	curl http://127.0.0.1:8080/ http://127.0.0.1:8080/go/time
 package main
 
 import (
@@ -16,7 +17,9 @@ import (
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/luahttp"
 	"moonbridge/handler/route"
-	_ "moonbridge/handler/worker" // needed: this program is started once more, as the process that starts the workers
+	// With this package, luahttp.Start can start this program again, as the parent of the workers. That process does not
+	// come to main.
+	_ "moonbridge/handler/worker"
 )
 
 // now answers /go/time. It runs on an event loop, and must not block (see example hello).
@@ -31,17 +34,18 @@ func main() {
 	}
 	e, err := engine.New(engine.Options{})
 	check(err)
-	// Start loads the script and starts the workers. A script must have one listener, for HTTP, which Start opens.
+	// Start loads the script, starts the workers, and opens the listener of the script, which must have exactly one, for HTTP.
+	// If a worker dies, its request gets 502, and another worker is started.
 	script := pool.Config{Script: os.Args[1], Args: os.Args[2:], Logger: slog.Default()}
 	lua, err := luahttp.Start(context.Background(), e, script)
 	check(err)
-	// Requests for other paths than those of the rules go to lua.Pool, that is to the workers.
-	b, err := route.New([]route.Rule{{Path: "/go/time", To: handler.OnLoop(handler.Func(now))}}, lua.Pool)
+	// Requests for exactly this path go to now, and all others to the workers.
+	goTime := route.Rule{Path: "/go/time", To: handler.OnLoop(handler.Func(now))}
+	site, err := route.New([]route.Rule{goTime}, lua.Pool)
 	check(err)
-	check(lua.Serve(b))
+	check(lua.Serve(site))
 	log.Printf("http://%s/", lua.Listener.Addr())
-	// It serves until SIGINT (Ctrl-C) or SIGTERM. Then requests in progress have 10 seconds to complete. When there are none
-	// left, Host.Stop ends the workers.
+	// As in example hello. When requests in progress are complete, or after 10 seconds, Stop ends the workers.
 	check(e.ShutdownOnSignal(10*time.Second, lua.Host.Stop))
 }
 

@@ -1,12 +1,14 @@
-// Command memcached is a cache that speaks a part of memcached's text protocol: get, set, delete and version, with one key
-// at a time and without noreply. Values stay until they are deleted.
+// Command memcached implements a part of memcached's text protocol: get, set, delete and version, with one key at a time
+// and without noreply. It is not for production: values stay until they are deleted, and nothing limits their number.
 //
-//	go run ./examples/go/memcached    # then: printf 'set a 0 0 2\r\nhi\r\nget a\r\n' | nc -N 127.0.0.1 11211
+//	go run ./examples/go/memcached
+//	printf 'set a 0 0 2\r\nhi\r\nget a\r\n' | nc -q 1 127.0.0.1 11211
 package main
 
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"log"
 	"strconv"
 	"strings"
@@ -20,18 +22,22 @@ import (
 // cache is shared by all connections.
 type cache struct {
 	mu     sync.Mutex        // several event loops call command at the same time
-	values map[string]string // what get answers, by key: "VALUE a 0 2\r\nhi\r\n", for example
+	values map[string]string // from a key to what get answers, such as "VALUE a 0 2\r\nhi\r\n"
 }
 
-// command carries out the command that input begins with, and returns its length. If it is incomplete, it returns 0, and
-// is called again when more has arrived. It runs on an event loop, and must not block (see example hello). Write does not.
+// command carries out the command that input begins with, and returns its length. If the command is incomplete, it returns
+// 0, and is called again when more has arrived. It runs on an event loop, and must not block (see example hello).
+//
+// Write does not block: it keeps what the client does not take yet. Close sends that first, and command is not called any
+// more.
 func (m *cache) command(c backend.Conn, input []byte) int {
-	line, rest, complete := bytes.Cut(input, []byte("\n"))
+	line, _, complete := bytes.Cut(input, []byte("\r\n"))
 	if !complete {
 		return 0
 	}
-	length := len(line) + len("\n")
-	words := strings.FieldsFunc(string(line), func(r rune) bool { return r == ' ' || r == '\r' }) // it ends with CR LF
+	start := len(line) + len("\r\n") // of what follows the line
+	length := start
+	words := strings.Fields(string(line))
 	answer := "ERROR"
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -47,14 +53,17 @@ func (m *cache) command(c backend.Conn, input []byte) int {
 	case len(words) == 5 && words[0] == "set": // set KEY FLAGS SECONDS LENGTH, and on the next line the value
 		size, err := strconv.ParseUint(words[4], 10, 16) // 16 bits: a value has less than 64 KiB
 		if err != nil {
-			break
+			break // ERROR
 		}
 		length += int(size) + len("\r\n")
 		if length > len(input) {
 			return 0
 		}
-		m.values[words[1]] = "VALUE " + words[1] + " " + words[2] + " " + words[4] + "\r\n" + string(rest[:size]) + "\r\n"
-		answer = "STORED"
+		value := string(input[start:length])
+		if strings.HasSuffix(value, "\r\n") {
+			m.values[words[1]] = fmt.Sprintf("VALUE %s %s %s\r\n%s", words[1], words[2], words[4], value)
+			answer = "STORED"
+		}
 	case len(words) == 1 && words[0] == "version":
 		answer = "VERSION 1.0.0"
 	}
@@ -73,13 +82,12 @@ func main() {
 	ln, err := e.Open("tcp", *address, engine.OpenOptions{})
 	check(err)
 	m := &cache{values: map[string]string{}}
-	// EachMessage calls m.command for each command of a client, and waits while the client does not read the answers. A
-	// connection ends if a command is longer than Input (64 KiB for a value, 4 for its line), or if Idle passes without a byte.
+	// EachMessage calls m.command for each command, but not while the client leaves answers unread. A connection ends if a
+	// command is longer than Input (64 KiB for a value, 4 for its line), or if no byte moves for as long as Idle.
 	options := engine.ProtocolOptions{Bounds: backend.Bounds{Input: 68 << 10, Idle: 10 * time.Minute}}
 	check(e.ServeProtocol(ln, backend.EachMessage(m.command), options))
 	log.Print("memcached: ", ln.Addr())
-	// It serves until SIGINT (Ctrl-C) or SIGTERM. Then commands that have begun have 10 seconds to complete.
-	check(e.ShutdownOnSignal(10 * time.Second))
+	check(e.ShutdownOnSignal(10 * time.Second)) // see example hello
 }
 
 func check(err error) {

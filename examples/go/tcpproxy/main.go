@@ -1,7 +1,7 @@
-// Command tcpproxy passes TCP connections on to servers (targets), whatever protocol they carry. It can receive and send the
-// PROXY protocol, a header in front of a connection that says who its client is.
+// Command tcpproxy passes TCP connections on to servers, whatever protocol they carry. It can receive and send the PROXY
+// protocol: a header at the beginning of a connection that names the original client.
 //
-//	go run ./examples/go/tcpproxy -targets 127.0.0.1:9001,127.0.0.1:9002    # listens at 127.0.0.1:8081
+//	go run ./examples/go/tcpproxy -servers 127.0.0.1:9001,127.0.0.1:9002    # listens at 127.0.0.1:8081
 package main
 
 import (
@@ -18,18 +18,19 @@ import (
 
 func main() {
 	address := flag.String("address", "127.0.0.1:8081", "where to listen")
-	targets := flag.String("targets", "127.0.0.1:9001", "targets: IP addresses with ports, separated by commas")
-	in := flag.Bool("in", false, "clients begin with the header: only if nobody but a trusted proxy can connect")
-	out := flag.Bool("out", false, "targets get the header, which they have to expect")
+	servers := flag.String("servers", "127.0.0.1:9001", "IP addresses with ports, separated by commas")
+	in := flag.Bool("in", false, "expect the PROXY header from clients; safe only if none but a trusted proxy can connect")
+	out := flag.Bool("out", false, "send the PROXY header to the servers, which must expect it")
 	flag.Parse()
 
-	// If a target does not accept a connection within a second, another one is tried. One that fails several times is left
-	// out for a while.
-	set, err := upstream.New(upstream.Options{Connect: time.Second}, upstream.Targets(strings.Split(*targets, ",")...)...)
+	// If a server does not accept a connection within a second, another one is tried. One that fails three times within
+	// 10 seconds is left out for as long.
+	targets := upstream.Targets(strings.Split(*servers, ",")...)
+	set, err := upstream.New(upstream.Options{Connect: time.Second}, targets...)
 	check(err)
-	config := tcpproxy.Config{To: tcpproxy.To(set)}
+	config := tcpproxy.Config{To: tcpproxy.To(set)} // each connection goes to one of the servers of set
 	if *out {
-		config.ProxyOut = 2 // the version of the header, which is binary; 1 is text
+		config.ProxyOut = 2 // version 2 of the header, which is binary; version 1 is text
 	}
 	p := tcpproxy.New(config)
 
@@ -38,13 +39,14 @@ func main() {
 	ln, err := e.Open("tcp", *address, engine.OpenOptions{})
 	check(err)
 	if *in {
-		ln.SetPreface(proxyproto.New(0)) // of either version, within 5 seconds (0: the default)
+		// A connection without the header, of either version, ends after 5 seconds, which is the default (0).
+		ln.SetPreface(proxyproto.New(0))
 	}
-	// p.Bounds has the defaults for both sides: sizes of buffers, and that a connection ends after an hour without a byte.
+	// p.Bounds() returns the limits that p has for both sides, here the defaults: a connection ends when no byte has moved
+	// for an hour, for example.
 	check(e.ServeProtocol(ln, p, engine.ProtocolOptions{Bounds: p.Bounds()}))
 	log.Print("listening at ", ln.Addr())
-	// It serves until SIGINT (Ctrl-C) or SIGTERM. Then connections have 10 seconds to end; those that are left are reset.
-	check(e.ShutdownOnSignal(10 * time.Second))
+	check(e.ShutdownOnSignal(10 * time.Second)) // see example hello
 }
 
 func check(err error) {

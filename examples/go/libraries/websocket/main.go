@@ -1,8 +1,9 @@
 // Command websocket sends back what it gets over WebSocket connections. It shows how a third-party library, gobwas/ws, runs
-// on event loops, where a connection needs no goroutine. It checks hardly anything: applications use Moonbridge's own
-// package, handler/websocket.
+// on event loops, where a connection needs no goroutine. It is not for production, because it checks neither Origin nor the
+// order of frames: applications use Moonbridge's own package, handler/websocket.
 //
-//	cd examples/go/libraries && go run ./websocket    # then: python3 -m websockets ws://127.0.0.1:8081/
+//	cd examples/go/libraries && go run ./websocket
+//	python3 -m websockets ws://127.0.0.1:8081/        # Debian: apt install python3-websockets
 package main
 
 import (
@@ -21,8 +22,8 @@ import (
 // echo is a backend.Protocol: its method Open is called for each new connection.
 type echo struct{}
 
-// Open says what is called for each message of the client, as long as that reads the answers: first for an HTTP request,
-// then for frames.
+// Open returns what is called for each message of the client: first for an HTTP request, then for WebSocket frames. Calls
+// for one connection follow each other, so they may share upgraded.
 func (echo) Open(backend.Conn) backend.Stream {
 	upgraded := false
 	return backend.EachMessage(func(c backend.Conn, input []byte) int {
@@ -35,8 +36,16 @@ func (echo) Open(backend.Conn) backend.Stream {
 	})
 }
 
-// upgrade answers the request that input begins with, and returns its length. If it is incomplete, it returns 0, and is
-// called again when more has arrived. Like frame, it runs on an event loop, and must not block (see example hello).
+// readWriter is what ws.Upgrade wants instead of a connection.
+type readWriter struct {
+	io.Reader
+	io.Writer
+}
+
+// upgrade answers the request that input begins with, and returns its length. If the request is incomplete, it returns 0,
+// and is called again when more has arrived. It runs on an event loop, and must not block (see example hello).
+//
+// Write does not block: it keeps what the client does not take yet. Close sends that first, and nothing is called any more.
 func upgrade(c backend.Conn, input []byte) int {
 	head, _, complete := bytes.Cut(input, []byte("\r\n\r\n"))
 	if !complete {
@@ -44,11 +53,7 @@ func upgrade(c backend.Conn, input []byte) int {
 	}
 	end := len(head) + len("\r\n\r\n")
 	var answer bytes.Buffer
-	conn := struct { // what Upgrade reads the request from, and writes the answer to
-		io.Reader
-		io.Writer
-	}{bytes.NewReader(input[:end]), &answer}
-	_, err := ws.Upgrade(conn)
+	_, err := ws.Upgrade(readWriter{bytes.NewReader(input[:end]), &answer})
 	c.Write(answer.Bytes())
 	if err != nil { // the answer says why
 		c.Close()
@@ -56,19 +61,23 @@ func upgrade(c backend.Conn, input []byte) int {
 	return end
 }
 
-// frame answers the frame that input begins with: ping with pong, others with the same frame. It returns what upgrade does.
+// frame answers the frame that input begins with: a ping with a pong, others with the same frame. The rules are those of
+// upgrade.
 func frame(c backend.Conn, input []byte) int {
 	r := bytes.NewReader(input)
 	header, err := ws.ReadHeader(r)
-	start := len(input) - r.Len() // of the payload, which follows the header
-	switch {
-	case err == io.EOF, err == io.ErrUnexpectedEOF, int64(r.Len()) < header.Length:
-		return 0 // incomplete
-	case err != nil, !header.Masked: // a client masks (XORs) what it sends, with a key in the header
-		c.Write(ws.CompiledCloseProtocolError)
-		c.Close()
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		return 0
 	}
+	if err != nil || !header.Masked { // a client masks (XORs) what it sends, with a key in the header
+		c.Write(ws.CompiledCloseProtocolError)
+		c.Close()
+		return len(input)
+	}
+	if header.Length > int64(r.Len()) {
+		return 0 // the payload is incomplete
+	}
+	start := len(input) - r.Len() // of the payload: the header is read
 	end := start + int(header.Length)
 	f := ws.UnmaskFrame(ws.Frame{Header: header, Payload: input[start:end]})
 	if header.OpCode == ws.OpPing {
@@ -88,12 +97,11 @@ func main() {
 	check(err)
 	ln, err := e.Open("tcp", *address, engine.OpenOptions{})
 	check(err)
-	// A connection ends if a request or a frame is longer than Input, or if Idle passes without a byte.
+	// A connection ends if a request or a frame is longer than Input, or if no byte moves for as long as Idle.
 	bounds := backend.Bounds{Input: 256 << 10, Idle: 10 * time.Minute}
 	check(e.ServeProtocol(ln, echo{}, engine.ProtocolOptions{Bounds: bounds}))
 	log.Printf("ws://%s/", ln.Addr())
-	// It serves until SIGINT (Ctrl-C) or SIGTERM. Connections then have 10 seconds to end.
-	check(e.ShutdownOnSignal(10 * time.Second))
+	check(e.ShutdownOnSignal(10 * time.Second)) // see example hello
 }
 
 func check(err error) {
