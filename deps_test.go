@@ -58,6 +58,7 @@ var imports = map[string][]string{
 	"handler/forwarded":      {"httpparse"},
 	"handler/pool/listen":    {"handler/forwarded", "handler/route", "handler/shm", "httpwrite"},
 	"handler/pool/limits":    {"engine", "handler/pool/listen", "httpparse"},
+	"handler/pool/luahttp":   {"engine", "handler/backend", "handler/pool", "handler/pool/limits", "handler/pool/listen", "handler/proxyproto"},
 	"handler/pool/policy":    {"handler/pool/listen"},
 	"handler/pool":           {"handler/pool/listen", "handler/pool/policy", "handler/backend", "handler/websocket", "handler/channel", "handler/channel/stream", "handler/mounts", "handler/shm", "handler/accesslog", "httpparse", "handler/logging", "x/sys"},
 	"handler/worker/rawhttp": {"handler/accesslog", "bufio", "handler/shm", "httpparse", "httpwrite", "x/sys"},

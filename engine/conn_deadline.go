@@ -104,11 +104,7 @@ func (c *conn) timedOut(nowMS uint64) {
 	case stateIdle, stateDiscarding:
 		c.linger(nowMS)
 	case stateHead:
-		if c.asksNothing() {
-			c.linger(nowMS)
-		} else {
-			c.refuse(nowMS, statusTimeout, causeHeadTimeout)
-		}
+		c.refuse(nowMS, statusTimeout, causeHeadTimeout)
 	case stateBody, stateSpooling:
 		c.refuse(nowMS, statusTimeout, causeBodyTimeout)
 	case stateDispatched:

@@ -11,16 +11,13 @@ import (
 	"moonbridge/httpwrite"
 )
 
-// beginHead: the first byte of a request has arrived.
+// beginHead: bytes have arrived on an idle connection. A request begins with the first that is not of an empty line: some clients send one
+// after a body (RFC 9112 §2.2). The parser takes few of them.
 func (c *conn) beginHead(nowMS uint64) {
-	c.state = stateHead
-	c.setTimeout(nowMS, c.service.limits.headMS)
-}
-
-// asksNothing reports whether all that has come of a request is empty lines, which some clients send after a body (RFC 9112 §2.2). What
-// could be incomplete then has not begun.
-func (c *conn) asksNothing() bool {
-	return c.state == stateHead && len(bytes.TrimLeft(c.input.Unread(), "\r\n")) == 0
+	if len(bytes.TrimLeft(c.input.Unread(), "\r\n")) > 0 {
+		c.state = stateHead
+		c.setTimeout(nowMS, c.service.limits.headMS)
+	}
 }
 
 // parse looks for a complete request in the input. It returns true if the state has changed and the connection can go on,

@@ -85,10 +85,6 @@ func (c *conn) read(nowMS uint64, p []byte) (n int, ok bool) {
 
 // inputEnded: the peer has finished sending. A request that is complete is still answered.
 func (c *conn) inputEnded(nowMS uint64) {
-	if c.asksNothing() {
-		c.linger(nowMS)
-		return
-	}
 	switch c.state {
 	case stateIdle:
 		c.linger(nowMS) // for the last words in TLS; there is nothing to wait for

@@ -4,10 +4,9 @@ package engine
 type connState uint8
 
 const (
-	// stateIdle: no byte of a request has arrived. → head, lingering, closed
+	// stateIdle: no byte of a request has arrived, though there may be empty lines. → head, writing (the engine answers), lingering, closed
 	stateIdle connState = iota
-	// stateHead: a head has begun, or empty lines have come. → body, spooling, dispatched, writing (the engine answers), idle (before the
-	// last request), lingering, closed
+	// stateHead: a head has begun. → body, spooling, dispatched, writing (the engine answers), closed
 	stateHead
 	// stateBody: the head is complete. The body is small, and no handler is occupied before it is complete.
 	// → dispatched, writing, closed

@@ -416,7 +416,7 @@ func TestEmptyLineAfterRequest(t *testing.T) {
 	}
 	t.Run("nothing", func(t *testing.T) {
 		d := begin(t)
-		d.passes(120 * time.Second)
+		d.passes(65 * time.Second)
 		d.peer.hearsEnd()
 	})
 	t.Run("end", func(t *testing.T) {
@@ -442,6 +442,43 @@ func TestEmptyLineAfterRequest(t *testing.T) {
 		d.l.drain(true)
 		d.actsAfter(time.Second, stateIdle, func() bool { return d.peer.sawFIN })
 		d.peer.hearsEnd()
+	})
+	t.Run("last request after a response that has begun", func(t *testing.T) {
+		d := newDialogue(t, Limits{})
+		d.peer.says("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx\r\n")
+		d.e.stopping.Store(true)
+		d.l.drain(true)
+		d.handler.answers("hello")
+		d.peer.hears(200, "hello")
+		d.actsAfter(time.Second, stateIdle, func() bool { return d.peer.sawFIN })
+	})
+	t.Run("empty line instead of the last request", func(t *testing.T) {
+		d := newDialogue(t, Limits{})
+		d.e.stopping.Store(true)
+		d.l.drain(true)
+		d.peer.says("\r\n")
+		d.actsAfter(time.Second, stateIdle, func() bool { return d.peer.sawFIN })
+	})
+	t.Run("idle timeout", func(t *testing.T) {
+		d := begin(t)
+		d.passes(30 * time.Second)
+		d.peer.says("\r\n")
+		d.actsAfter(35*time.Second, stateIdle, func() bool { return d.peer.sawFIN })
+	})
+	t.Run("too many", func(t *testing.T) {
+		d := begin(t)
+		d.peer.says("\r\n\r\n")
+		d.is(stateIdle)
+		d.peer.says("\r\n\r\n")
+		d.peer.hears(400, "")
+		d.peer.hearsEnd()
+	})
+	t.Run("time for a head", func(t *testing.T) {
+		d := begin(t)
+		d.passes(time.Minute)
+		d.peer.says("G")
+		d.actsAfter(2*time.Minute, stateHead, func() bool { return d.peer.sawFIN })
+		d.peer.hears(408, "")
 	})
 }
 

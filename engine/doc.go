@@ -7,8 +7,8 @@
 // that the backend returned for it. A follower is an exchange that is in progress while the responses before its own are not
 // sent.
 //
-// engine.go, options.go, limits_default.go and listener.go are what a program that embeds the engine begins with, shutdown.go
-// ends it, and stats.go shows it. service.go switches a listener from one backend to another, and ended.go waits for what it ended. onloop.go says which methods a
+// engine.go, options.go, limits_default.go, listener.go and serve_tcp.go are what a program that embeds the engine begins with, shutdown.go
+// and shutdown_signal.go end it, and stats.go shows it. service.go switches a listener from one backend to another, and ended.go waits for what it ended. onloop.go says which methods a
 // loop must not call, stalled.go tells of loops that are held up. loop.go is what connections of one loop share, addrs.go which
 // addresses they have.
 //

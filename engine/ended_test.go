@@ -232,3 +232,55 @@ func TestHandshakeBegunLate(t *testing.T) {
 		c.Close()
 	}
 }
+
+// A process that hands over its listeners does not wait for peers that do not begin their handshakes. One that does so in the last second has
+// the time for it, and for a request.
+func TestRetireEndsHandshakesThatDoNotBegin(t *testing.T) {
+	const hour = uint64(time.Hour / time.Millisecond)
+	b := &testBackend{window: 64}
+	e := startEngine(t, Options{Loops: 1})
+	ln, err := e.Open("tcp4", "127.0.0.1:0", OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.SetTLS(&TLS{Config: serverConfig(), HandshakeTimeout: -1})
+	mustServe(t, e, ln, b)
+	silent, late := dial(t, ln.Addr()), dial(t, ln.Addr())
+	eventually(t, "the connections are accepted", func() bool { return e.Conns() == 2 })
+	ln.HandOver()
+	e.stopping.Store(true)
+	e.onEveryLoop(func(l *loop) error { // what Retire does. The last second of one is an hour here, since a test may be slow
+		l.drain(true)
+		for h := range l.tls.handshakes {
+			if !h.timer.Armed() {
+				t.Error("a handshake that has not begun has no time limit")
+			}
+			if h.c.peer.String() == late.LocalAddr().String() {
+				l.sys.setTimer(&h.timer, l.sys.nowMS()+hour)
+			}
+		}
+		return nil
+	})
+	h := &held{Conn: late, letGo: make(chan struct{})}
+	c := tls.Client(h, clientConfig())
+	result := make(chan error, 1)
+	go func() { result <- c.Handshake() }()
+	eventually(t, "the handshake runs", func() bool { running, _ := e.Handshakes(); return running == 1 })
+	e.onEveryLoop(func(l *loop) error {
+		for h := range l.tls.handshakes {
+			if h.state == handshakeRunning && h.timer.Armed() {
+				t.Error("the limit is still that of the beginning")
+			}
+		}
+		return nil
+	})
+	silent.hearsEnd()
+	close(h.letGo)
+	if err := wait(t, result, "the end of the handshake"); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	if err := e.Retire(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

@@ -400,11 +400,25 @@ func (s *h2Conn) fail(code h2Code, cause string) {
 	b.closeMS = 0 // there are no responses any more that would need time
 	s.raw.bounds = &b
 	if code == h2EnhanceYourCalm {
-		s.raw.drained = drainBytesMax - h2CalmDrainBytes
+		s.tarpit()
 	}
 	for _, st := range s.streamsOf() {
 		st.abandon()
 	}
+}
+
+// tarpit leaves the connection as it is for a while. An honest client, which was mistaken for a flood, learns at once that its streams are lost,
+// and need not wait for the end of the connection.
+func (s *h2Conn) tarpit() {
+	if s.block != nil {
+		s.putReset(s.block.stream, h2EnhanceYourCalm)
+	}
+	for _, st := range s.streams {
+		if !st.gone {
+			s.putReset(st.id, h2EnhanceYourCalm)
+		}
+	}
+	s.raw.tarpitMS = s.l.tarpitMS
 }
 
 // put appends frames to the output.

@@ -49,9 +49,9 @@ const (
 	// h2TunnelsHeldMax is how many bytes may wait in the tunnels of a connection for a peer that does not take them. Then the tunnel
 	// with the most is reset.
 	h2TunnelsHeldMax = 8 << 20
-	// h2CalmDrainBytes is how many bytes are read and thrown away of a peer that was cut off because of a flood: each record of it would be
-	// decrypted. An ordinary peer of that kind reads GOAWAY in time, for another the connection breaks off.
-	h2CalmDrainBytes = 64 << 10
+	// h2TarpitMS is for how long the connection of a peer that is cut off because of a flood is left as it is, unread, in milliseconds: see
+	// rawConn.tarpit.
+	h2TarpitMS = 1000
 	// h2DrainMS is how long a connection that ends waits for the answer of its peer, in milliseconds.
 	h2DrainMS = lastRequestMS
 	// h2LookMS is for how long a stream in progress counts when others want to begin, and how often these look, in milliseconds.

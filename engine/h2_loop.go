@@ -25,10 +25,11 @@ import (
 // h2Loop is what a loop has for HTTP/2, with or without TLS. Its streams have descriptors of their own kind: negative numbers.
 type h2Loop struct {
 	// Immutable.
-	parent *loop // of the connections
-	twin   *loop // of the streams
-	pool   *bufio.Pool
-	lookMS uint64 // h2LookMS, or what a test sets
+	parent   *loop // of the connections
+	twin     *loop // of the streams
+	pool     *bufio.Pool
+	lookMS   uint64 // h2LookMS, or what a test sets
+	tarpitMS uint64 // h2TarpitMS, likewise
 
 	tunnels atomic.Int64 // streams that have left HTTP
 
@@ -77,7 +78,7 @@ const (
 // h2Part returns the part for HTTP/2, and makes it the first time.
 func (l *loop) h2Part() *h2Loop {
 	if l.h2 == nil {
-		m := &h2Loop{parent: l, lookMS: h2LookMS, conns: list.New(func(s *h2Conn) *list.Links[h2Conn] { return &s.links })}
+		m := &h2Loop{parent: l, lookMS: h2LookMS, tarpitMS: h2TarpitMS, conns: list.New(func(s *h2Conn) *list.Links[h2Conn] { return &s.links })}
 		m.agains.init(&l.sys, (*h2Conn).resume)
 		m.encoder = hpack.NewEncoder(&m.encoded)
 		m.encoder.SetMaxDynamicTableSize(0)

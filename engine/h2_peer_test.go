@@ -34,11 +34,17 @@ func startH2(t *testing.T, o Options, lim Limits, b backend.Backend) (*Engine, s
 	if err != nil {
 		t.Fatal(err)
 	}
+	tarpits(e, 1)
 	lim.H2C = true
 	if err := e.Serve(ln, b, 0, lim); err != nil {
 		t.Fatal(err)
 	}
 	return e, ln.Addr()
+}
+
+// tarpits sets for how long connections of floods are left unread: the shortest time, for tests that wait for the end of the connection.
+func tarpits(e *Engine, ms uint64) {
+	e.onEveryLoop(func(l *loop) error { l.h2Part().tarpitMS = ms; return nil })
 }
 
 // checkNothingLeft checks that an engine that has ended holds nothing.

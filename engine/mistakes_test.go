@@ -34,6 +34,7 @@ func TestMistakesPanicInTheCall(t *testing.T) {
 		{"Serve: the backend is nil", func() { e.Serve(ln, nil, 0, Limits{}) }},
 		{"incomparable cannot be compared with others: use a pointer", func() { e.Serve(ln, incomparable{}, 0, Limits{}) }},
 		{"Serve: the listener belongs to another engine", func() { other.Serve(ln, b, 0, Limits{}) }},
+		{"ServeTCP: the backend is nil", func() { e.ServeTCP("127.0.0.1:0", nil, Limits{}) }},
 		{"ServeSockets: the listener is nil", func() { e.ServeSockets(nil, b, 0) }},
 		{"ServeSockets: the backend is nil", func() { e.ServeSockets(ln, nil, 0) }},
 		{"ServeProtocol: the listener is nil", func() { e.ServeProtocol(nil, p, ProtocolOptions{}) }},

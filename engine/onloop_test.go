@@ -24,6 +24,8 @@ func TestOnLoop(t *testing.T) {
 			"Retire":        func() error { return e.Retire(ctx) },
 			"AwaitEnded":    func() error { return e.AwaitEnded(ctx) },
 			"Shutdown":      func() error { return e.Shutdown(ctx) },
+			"ServeTCP":      func() error { _, err := e.ServeTCP("127.0.0.1:0", &testBackend{}, Limits{}); return err },
+			"OnSignal":      func() error { return e.ShutdownOnSignal(waitMost) },
 		} {
 			if err := call(); !errors.Is(err, ErrOnLoop) {
 				t.Errorf("%s: %v", name, err)

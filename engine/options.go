@@ -25,7 +25,8 @@ type Options struct {
 	// runtime.LockOSThread without UnlockOSThread would end the program at the next TLS handshake.
 	Batch bool
 	// Fill has new connections fill the loops one after the other: each gets up to Fill before the next one gets any. When all have as
-	// many, the kernel spreads connections. A loop does at once what it finds for several connections in a turn, so a few busy ones
+	// many, the kernel spreads connections. Up to Fill connections that a peer opens within 10 ms stay together in any case, if their loop
+	// had room for the first; so a loop may get up to twice as many, less one. A loop does at once what it finds for several connections in a turn, so a few busy ones
 	// cost much less together than one on each loop. The price is that they have one processor between them: it is not for handlers that
 	// compute on the loop. Connections that were dialed count, too. Raw connections of backends that take sockets (ServeSockets) are
 	// always spread, and those of Adopt and ServeConn go to the loops in turn. 0 or less: all are spread.

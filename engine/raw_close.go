@@ -69,6 +69,10 @@ func (c *rawConn) conclude() {
 // allSent: nothing is held, so a FIN may be sent.
 func (c *rawConn) allSent() {
 	switch {
+	case c.state == rawClosing && c.tarpitted():
+		c.linger()
+	case c.state == rawLingering && c.tarpitted():
+		c.gone = c.socket.peerClosed
 	case (c.state == rawClosing || c.ending) && !c.farewell():
 		c.output.Append(c.l.pool, []byte{0}) // it waits like a byte of output: see tlsLoop.write
 		c.socket.writable = false            // though the last write was not short
@@ -102,14 +106,23 @@ func (c *rawConn) sendFIN() {
 
 // linger is conn.linger: a close with bytes unread would make the kernel send a RST, which may destroy what is on its way.
 func (c *rawConn) linger() {
-	if c.socket.eof || c.socket.broken || c.bounds.lingerMS == 0 {
+	switch {
+	case c.socket.eof || c.socket.broken || c.bounds.lingerMS == 0 || c.tarpitted() && (c.socket.peerClosed || c.l.e.stopping.Load()):
 		c.gone = true
 		return
+	case c.tarpitted():
+		c.setTimeout(c.tarpitMS)
+	default:
+		c.sendFIN()
+		c.setTimeout(c.bounds.lingerMS)
 	}
-	c.sendFIN()
 	c.state = rawLingering
-	c.setTimeout(c.bounds.lingerMS)
 }
+
+// tarpitted reports whether a connection that was closed is left as it is for tarpitMS, when its output is sent, and then reset: without an end
+// that the peer could see, and unread. A peer that floods, and waits for the end of its connection to begin anew, does nothing in this time,
+// and what it sends stays in the kernel and costs nothing.
+func (c *rawConn) tarpitted() bool { return c.tarpitMS != 0 }
 
 // dead reports whether the socket is broken and the Stream has been told of everything that it had received.
 func (c *rawConn) dead() bool {
@@ -143,8 +156,13 @@ func (c *rawConn) leave() {
 	c.counter.Add(-1)
 }
 
-// drain tells the Stream, once, that the engine, or the listener, comes to its end. Dialed connections are none of theirs.
+// drain tells the Stream, once, that the engine, or the listener, comes to its end. Dialed connections are none of theirs. The tarpit ends.
 func (c *rawConn) drain() {
+	if c.tarpitted() && c.state == rawLingering {
+		c.gone = true
+		c.again()
+		return
+	}
 	if c.told || c.addrs == nil {
 		return
 	}

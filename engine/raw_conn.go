@@ -52,6 +52,8 @@ type rawConn struct {
 	acked   int64 // how many bytes the peer had acknowledged when the deadline was last reached
 	drained int32 // bytes thrown away since Close
 
+	tarpitMS uint64 // see tarpitted; 0: it is not
+
 	readMost  int32    // of the next read; 0: any number of bytes
 	spliced   *rawConn // gets all input; nil: the Stream does
 	bulk      bool     // the last read was a large one, or has filled its room
@@ -71,7 +73,7 @@ const (
 	rawOpen rawState = iota
 	// rawClosing: Close was called, and output is left to be sent. Input is thrown away. → lingering, closed
 	rawClosing
-	// rawLingering: everything is sent. Input is thrown away until the peer has closed (RFC 9112 §9.6). → closed
+	// rawLingering: everything is sent. Input is thrown away, or left unread, until the peer has closed (RFC 9112 §9.6). → closed
 	rawLingering
 	// rawClosed: the Stream has been told. This is final.
 	rawClosed

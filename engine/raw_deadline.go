@@ -82,7 +82,7 @@ func (c *rawConn) moved() {
 func (c *rawConn) timedOut(nowMS uint64) {
 	switch {
 	case c.state == rawLingering:
-		if !c.acknowledgesMore() {
+		if c.tarpitted() || !c.acknowledgesMore() {
 			c.gone = true
 			return
 		}

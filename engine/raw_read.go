@@ -70,7 +70,7 @@ func (c *rawConn) tell() {
 
 // mayRead reports whether a read makes sense: there may be something, and there is room for it.
 func (c *rawConn) mayRead() bool {
-	return c.socket.readable && !c.socket.eof && c.input.Len() < c.bounds.input
+	return c.socket.readable && !c.socket.eof && !c.InputFull()
 }
 
 // fill reads once into the input.
@@ -98,6 +98,9 @@ func (c *rawConn) fill() {
 // throwAway reads what the peer of a closed connection still sends.
 func (c *rawConn) throwAway() {
 	c.input.Release(c.l.pool)
+	if c.tarpitted() {
+		return
+	}
 	for reads := 0; c.socket.readable && !c.socket.eof && !c.gone; reads++ {
 		if reads == readsPerTurn {
 			c.queue()
@@ -125,6 +128,9 @@ func (c *rawConn) tooMuch(n int) {
 
 // Unread implements backend.Conn.
 func (c *rawConn) Unread() []byte { return c.input.Unread() }
+
+// InputFull implements backend.Bounded.
+func (c *rawConn) InputFull() bool { return c.input.Len() >= c.bounds.input }
 
 // Discard implements backend.Conn.
 func (c *rawConn) Discard(n int) {

@@ -97,7 +97,7 @@ func (l *loop) drain(patient bool) {
 	nowMS := l.sys.nowMS()
 	for _, c := range l.allConns() {
 		switch {
-		case c.state != stateIdle && !c.asksNothing() || !c.ending():
+		case c.state != stateIdle || !c.ending():
 		case patient:
 			c.awaitLast(nowMS)
 		default:
@@ -111,7 +111,7 @@ func (l *loop) drain(patient bool) {
 func (c *conn) endIdle(nowMS uint64) {
 	c.socket.readable = true
 	c.advance(nowMS)
-	if c.state == stateIdle && c.input.Len() == 0 || c.asksNothing() {
+	if c.state == stateIdle {
 		c.linger(nowMS)
 	}
 }
@@ -143,7 +143,7 @@ func (l *loop) resetAll() {
 // complete reports whether everything is sent, and no request has begun. A connection that waits for a last request may have
 // sent its response a moment ago.
 func (c *conn) complete() bool {
-	return c.state == stateLingering || c.state == stateIdle || c.asksNothing()
+	return c.state == stateLingering || c.state == stateIdle
 }
 
 // allConns is a copy of the list, for a caller that calls backends: those may end the exchanges of any connection.

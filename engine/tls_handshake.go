@@ -111,6 +111,14 @@ func (h *handshake) setTimeout() {
 	}
 }
 
+// awaitLast gives a peer that has not begun its handshake the time for a last request to do so, unless its time is over earlier.
+func (h *handshake) awaitLast() {
+	at := h.l.plain.nowMS() + lastRequestMS
+	if !h.timer.Armed() || h.timer.Deadline() > at {
+		h.l.plain.setTimer(&h.timer, at)
+	}
+}
+
 // Ready implements reactor.Handler.
 func (h *handshake) Ready(got reactor.Readiness) {
 	if got&reactor.PeerClosed != 0 {
@@ -207,7 +215,7 @@ func (h *handshake) received(p []byte) {
 		if h.b.tls != nil {
 			h.setup, h.from = h.b.tls, h.b.services // it may have waited for longer than those before
 		}
-		if h.b.ended { // the timer is that of drain
+		if h.ending() { // the timer is that of awaitLast
 			h.l.plain.cancelTimer(&h.timer)
 			h.setTimeout()
 		}

@@ -262,16 +262,16 @@ func (l *tlsLoop) drop(fd int) {
 	l.conns[fd] = nil
 }
 
-// drain is loop.drain for connections with TLS. A handshake that has not begun ends; if patient and its listener is closed, after the time
-// for a last request. One that has is finished, and then the peer has that time: it may have sent its request already.
+// drain is loop.drain for connections with TLS. A handshake that has not begun ends; if patient, after the time for a last request. One that
+// has is finished, and then the peer has that time: it may have sent its request already.
 func (l *tlsLoop) drain(patient bool) {
 	for h := range l.handshakes {
 		switch {
 		case h.state != handshakeHello || !h.ending():
 		case !patient:
 			h.close()
-		case h.b.ended:
-			l.plain.setTimer(&h.timer, l.plain.nowMS()+lastRequestMS)
+		default:
+			h.awaitLast()
 		}
 	}
 	l.twin.drain(patient)

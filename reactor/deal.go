@@ -4,7 +4,21 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"sync"
+	"time"
 )
+
+// burstTime is how long a burst lasts.
+const burstTime = int64(10 * time.Millisecond)
+
+// burst is the connections that a peer opens at once.
+type burst struct {
+	mu    sync.Mutex // loops accept at the same time
+	peer  netip.Addr
+	began int64  // ns
+	to    *share // gets all of them
+	left  int64  // connections that to may still get
+}
 
 // share is a loop that gets connections.
 type share struct {
@@ -25,8 +39,11 @@ func (ln *Listener) addShare(s share) {
 
 // Fill has the connections that are accepted from now on fill the loops one after the other: the first one that has fewer than n, of whatever
 // listener, gets the next. When all have n, the kernel spreads connections again, or they are dealt out in turn. Few busy connections then
-// meet in the turns of one loop, which does for all of them together what it would have to do for each. The price is that up to n of them
+// meet in the turns of one loop, which does for all of them together what it would have to do for each. The price is that a few of them
 // have one processor between them. 0, the default, fills nothing.
+//
+// Up to n connections that a peer opens within 10 ms stay together even if others have taken places: a loop has room for the first of them, and
+// gets them all. So a loop may get up to 2n-1.
 //
 // Only descriptors that are registered with Loop.Add or Loop.WatchConn count. So Fill is not for connections that AcceptFunc passes on
 // elsewhere.
@@ -34,7 +51,7 @@ func (ln *Listener) Fill(n int) { ln.fill.Store(int64(n)) }
 
 // deal gives a connection that a has accepted to the loop that is to have it.
 func (ln *Listener) deal(a *acceptor, fd int, peer netip.AddrPort) {
-	to := ln.unfilled(a)
+	to := ln.unfilled(a, peer.Addr())
 	if to == nil && ln.shared {
 		to = ln.inTurn()
 	}
@@ -56,16 +73,27 @@ func (s *share) send(fd int, peer netip.AddrPort) bool {
 	return sent
 }
 
-// unfilled returns the first loop that is to be filled, or nil. Connections that are accepted while the listener closes do not change
-// over if they need not: who waits for the loops to have taken them does not wait for those on their way.
-func (ln *Listener) unfilled(a *acceptor) *share {
+// unfilled returns the loop that gets a connection of peer because it is to be filled, or nil. Connections that are accepted while the
+// listener closes do not change over if they need not: who waits for the loops to have taken them does not wait for those on their way.
+func (ln *Listener) unfilled(a *acceptor, peer netip.Addr) *share {
 	n := ln.fill.Load()
 	if n <= 0 || a.closed {
 		return nil
 	}
+	b := &ln.burst
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	going := b.left > 0 && a.loop.now-b.began < burstTime
+	if going && b.peer == peer {
+		b.left--
+		return b.to
+	}
 	shares := *ln.shares.Load()
 	for i := range shares {
 		if shares[i].loop.conns.Load() < n {
+			if !going { // else those who connect meanwhile would end it
+				b.peer, b.began, b.to, b.left = peer, a.loop.now, &shares[i], n-1
+			}
 			return &shares[i]
 		}
 	}

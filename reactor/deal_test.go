@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"net"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -133,6 +134,55 @@ func TestFillBurst(t *testing.T) {
 			t.Errorf("the first loop has %d", got[0])
 		}
 	})
+}
+
+// What a peer opens at once stays together, up to the number of places of a loop, whatever places others have and take meanwhile.
+func TestFillTogether(t *testing.T) {
+	const n = 8
+	type group struct {
+		ms    int64 // when
+		peer  string
+		conns int
+		loops []int64 // what each loop gets
+	}
+	for name, groups := range map[string][]group{
+		"few":              {{0, "::1", 8, []int64{8, 0, 0}}},
+		"others came":      {{0, "::2", 4, []int64{4, 0, 0}}, {10, "::1", 8, []int64{8, 0, 0}}, {20, "::1", 8, []int64{0, 8, 0}}},
+		"others come":      {{0, "::1", 4, []int64{4, 0, 0}}, {1, "::2", 6, []int64{4, 2, 0}}, {9, "::1", 4, []int64{4, 0, 0}}},
+		"many":             {{0, "::1", 24, []int64{8, 8, 8}}},
+		"many and others":  {{0, "::2", 7, []int64{7, 0, 0}}, {10, "::1", 24, []int64{8, 8, 8}}},
+		"one by one":       {{0, "::1", 1, []int64{1, 0, 0}}, {10, "::1", 1, []int64{1, 0, 0}}},
+		"too late":         {{0, "::1", 4, []int64{4, 0, 0}}, {1, "::2", 4, []int64{4, 0, 0}}, {10, "::1", 8, []int64{0, 8, 0}}},
+		"Unix":             {{0, "", 4, []int64{4, 0, 0}}, {10, "", 8, []int64{8, 0, 0}}},
+		"no place is left": {{0, "::1", 24, []int64{8, 8, 8}}, {1, "::1", 3, []int64{0, 0, 0}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ln := new(Listener)
+			ln.Fill(n)
+			loops := []*Loop{{index: 0}, {index: 1}, {index: 2}}
+			for _, l := range loops {
+				ln.addShare(share{loop: l})
+			}
+			for _, g := range groups {
+				var peer netip.Addr
+				if g.peer != "" {
+					peer = netip.MustParseAddr(g.peer)
+				}
+				got := make([]int64, len(loops))
+				for i := range g.conns {
+					at := loops[i%len(loops)] // whichever accepts
+					at.now = g.ms * 1e6
+					if to := ln.unfilled(&acceptor{ln: ln, loop: at}, peer); to != nil {
+						to.loop.conns.Add(1)
+						got[to.loop.index]++
+					}
+				}
+				if !slices.Equal(got, g.loops) {
+					t.Errorf("after %d ms the loops get %v of %s, want %v", g.ms, got, g.peer, g.loops)
+				}
+			}
+		})
+	}
 }
 
 // Connections of a listener that closes are served, and its loops may end: those on their way are closed at last.

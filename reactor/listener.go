@@ -59,6 +59,7 @@ type Listener struct {
 
 	shares atomic.Pointer[[]share] // in the order of their loops; a new list for each that is added
 	fill   atomic.Int64            // see Fill
+	burst  burst                   // that is filled; guarded by its mu
 	turn   int                     // index in shares of the last that got a connection in turn; owned by the loop that accepts, if shared
 
 	mu        sync.Mutex

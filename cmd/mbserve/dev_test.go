@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -100,29 +101,42 @@ func checkScriptPolicy(t *testing.T, policy, body string) {
 	}
 }
 
-// The page of an error asks whether another generation serves, or none.
+// The page of an error asks whether another generation serves, or none. Those of a server that was started in place of this one are
+// others, too.
 func TestErrorPageLooksAgain(t *testing.T) {
 	a := newApplication(t)
-	a.write(`@ listen{port, connect = http.generate_handler(function(request) error("first") end)}`)
+	const first = `@ listen{port, connect = http.generate_handler(function(request) error("first") end)}`
+	a.write(first)
 	s := start(t, "--dev", a.script)
-	_, page := answerTo(t, "GET", s.url("/x"))
-	if !strings.Contains(page, `<body data-generation="0">`) || !strings.Contains(page, "fetch(\""+devPath+"\"") {
-		t.Errorf("%s", page)
+	shown := func() string {
+		_, page := answerTo(t, "GET", s.url("/x"))
+		found := regexp.MustCompile(`<body data-generation="(\d+)">`).FindStringSubmatch(page)
+		if found == nil || !strings.Contains(page, "fetch(\""+devPath+"\"") {
+			t.Fatalf("%s", page)
+		}
+		return found[1]
 	}
 	asked := func() string {
 		resp, body := answerTo(t, "GET", s.url(devPath))
 		return fmt.Sprint(resp.StatusCode, " ", body)
 	}
-	if got := asked(); got != "200 0" {
-		t.Errorf("%q", got)
+	zero := shown()
+	if got := asked(); got != "200 "+zero {
+		t.Errorf("%q, want %q", got, zero)
 	}
 	a.write(`@ listen{port, connect = http.generate_handler(function(request) error("second") end)}`)
-	eventually(t, "another generation", func() bool { return asked() == "200 1" })
-	if _, page := answerTo(t, "GET", s.url("/x")); !strings.Contains(page, `<body data-generation="1">`) {
-		t.Errorf("%s", page)
+	eventually(t, "another generation", func() bool { return asked() != "200 "+zero })
+	if one := shown(); one == zero || asked() != "200 "+one {
+		t.Errorf("%q after %q", one, zero)
 	}
 	a.write(`listen{ <b>`)
 	eventually(t, "the page of the broken script", func() bool { return strings.HasPrefix(asked(), "500 ") })
+	s.stop()
+	a.write(first)
+	s = start(t, "--dev", a.script)
+	if again := shown(); again == zero || asked() != "200 "+again {
+		t.Errorf("%q after a restart, and %q before", again, zero)
+	}
 	s.stop()
 }
 

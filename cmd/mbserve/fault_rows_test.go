@@ -37,7 +37,7 @@ var faultProofs = []proof{
 	{"… while it forks", tests("main.TestFaultForkServerKilledWhileForking")},
 	{"… while it loads the script", tests("main.TestFaultForkServerKilledWhileLoading")},
 	{"The fork server does not answer", tests("main.TestFaultForkServerHangs")},
-	{"The server itself is killed", tests("main.TestServerKilled", "main.TestPidFileOfKilledServer")},
+	{"The server itself is killed", tests("main.TestServerKilled", "main.TestServerKilledWhileScriptRuns", "main.TestPidFileOfKilledServer")},
 	{"A worker writes over the memory that it shares with the server", tests("main.TestScribbledMemory")},
 	{"A worker is killed while it uses a shared dictionary", tests("main.TestSharedWorkersDie")},
 	{"A worker writes over a shared dictionary", tests("main.TestSharedScribbled")},
@@ -90,5 +90,6 @@ var faultProofs = []proof{
 	{"HUP or USR2 while the script is loading", tests("main.TestSignalsBeforeReady")},
 	{"HUP while the process of USR2 is loading", tests("main.TestReloadWhileUpgrading", "main.TestReloadAfterFailedUpgrade")},
 	{"The script is on a disk that hangs, and a reload waits for it", tests("main.TestStopWhileReloadHangs")},
+	{"A disk with the pid file, the socket of the admin listener, watched files or locks of certificates hangs while the server ends", tests("main.TestEndOnHungDisk")},
 	{"The service manager does not read what it is told", tests("main.TestManagerDoesNotRead")},
 }

@@ -85,7 +85,7 @@ func (s *server) load(ctx context.Context) (g *generation, err error) {
 		Env:        append(s.o.privileges.environment(), hideBus()...),
 		Files:      s.files.listener(g.number),
 		ErrorPages: s.o.dev,
-		Generation: g.number,
+		Generation: g.devNumber(),
 		Purge:      s.caches.purge,
 
 		Dictionaries: s.shared,

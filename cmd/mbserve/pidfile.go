@@ -138,6 +138,9 @@ func (p *pidFile) takeOver() error {
 	return writePid(p.f)
 }
 
+// removeFile is os.Remove. Tests have another one.
+var removeFile = os.Remove
+
 // remove removes the file, or empties it if neither we nor the root helper may remove it. A file that another server has
 // put in its place stays.
 func (p *pidFile) remove(root *rootFiles) {
@@ -148,7 +151,7 @@ func (p *pidFile) remove(root *rootFiles) {
 	if _, err := os.Lstat(p.path); !isFile(p.path, p.f) && !errors.Is(err, fs.ErrPermission) {
 		return
 	}
-	err := os.Remove(p.path)
+	err := removeFile(p.path)
 	if errors.Is(err, fs.ErrPermission) && root != nil {
 		_, err = root.ask(rootPid, p.f)
 	}

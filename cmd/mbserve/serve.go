@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"os/signal"
 	"sync"
@@ -65,6 +66,7 @@ type server struct {
 	// Owned by the goroutine that handles signals.
 	exit       int           // exit code, when the server has stopped
 	asked      bool          // to stop, by a signal
+	hurried    bool          // to stop at once
 	early      []os.Signal   // received before the server was ready, and not handled yet
 	reloading  *reloader     // nil: none is in progress
 	upgrading  *upgrade      // nil: none is in progress
@@ -72,8 +74,11 @@ type server struct {
 	handing    chan struct{} // closed when that has all that was published here; nil: there is no such process
 	successor  *os.Process   // that process, until the service manager is told of it
 
+	predecessor chan struct{} // closed when the process that we have taken over from has ended; nil: there was none
+
 	// Owned by the goroutine that loads a generation.
 	loaded    int          // number of generations so far
+	devFirst  int          // --dev: devNumber of the first one
 	onlyTests bool         // "mbserve test": no address is opened
 	failure   *failurePage // --dev: shown instead of the serving generation; nil: none
 
@@ -95,7 +100,7 @@ type server struct {
 func newServer(o *options) *server {
 	return &server{
 		o: o, credential: o.privileges.credential(), intervals: pool.NewIntervals(), shared: pool.NewDictionaries(), channels: channel.New(channel.Options{}), websockets: pool.NewWebSockets(), signals: make(chan os.Signal, 8),
-		mains: make(chan mainEnd, 1), compressor: compress.NewShared(),
+		mains: make(chan mainEnd, 1), compressor: compress.NewShared(), devFirst: rand.IntN(1 << 30),
 	}
 }
 
@@ -125,8 +130,8 @@ func (s *server) run(d *detacher, stderr io.Writer) error {
 	if s.program, err = s.dir.program(os.Args[0]); err != nil {
 		return err
 	}
-	defer func() { s.files.end() }()
-	defer func() { s.admin.end() }()
+	defer func() { s.endSoon("the watch of files", s.files.end) }()
+	defer func() { s.endSoon("the admin listener", s.admin.end) }()
 	if err := s.open(stderr); err != nil {
 		s.leavePidFile()
 		return err
@@ -146,8 +151,9 @@ func (s *server) run(d *detacher, stderr io.Writer) error {
 	go s.keepWatchdog(watched)
 	s.wait()
 	close(watched)
-	s.acme.Close()
-	s.pid.remove(s.root)
+	s.endSoon("the locks of certificates", s.acme.Close)
+	s.removePidFile()
+	s.awaitPredecessor()
 	s.tellSuccessor()
 	return nil
 }
@@ -155,7 +161,31 @@ func (s *server) run(d *detacher, stderr io.Writer) error {
 // leavePidFile removes the pid file of a server that has not come to serve, unless it belongs to the process that this one was to replace.
 func (s *server) leavePidFile() {
 	if s.heir == nil {
-		s.pid.remove(s.root)
+		s.removePidFile()
+	}
+}
+
+func (s *server) removePidFile() {
+	s.endSoon("the pid file", func() { s.pid.remove(s.root) })
+}
+
+// endMost is how long the end of the server waits for each thing that a disk may hold up, besides the logs and the sockets of listeners. A
+// variable for tests.
+var endMost = 2 * time.Second
+
+// endSoon calls end, for a bounded time. What hangs goes on until the process has ended.
+func (s *server) endSoon(what string, end func()) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		end()
+	}()
+	select {
+	case <-ended:
+	case <-time.After(endMost):
+		if s.log != nil {
+			s.log.Error("stopped although the end hangs", "of", what)
+		}
 	}
 }
 
@@ -173,6 +203,7 @@ func (s *server) tellReady(d *detacher) {
 			s.log.Error("takeover: the old process is gone", "err", err)
 		}
 		if s.heir.timers != nil {
+			s.predecessor = make(chan struct{})
 			go s.followTimers(s.heir.timers)
 		}
 	}

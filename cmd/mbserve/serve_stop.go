@@ -31,8 +31,10 @@ func (s *server) beginStop(sig syscall.Signal) {
 func (s *server) stop(drain func(context.Context) error) {
 	s.log.Info("stopping", "grace", s.o.grace, "connections", s.engine.Conns())
 	ctx, cancel := context.WithTimeout(context.Background(), s.o.grace)
-	defer cancel()
+	left := make(chan struct{})
+	defer func() { cancel(); <-left }()
 	go func() {
+		defer close(left)
 		for {
 			select {
 			case <-ctx.Done():

@@ -70,9 +70,11 @@ func (s *server) remember(sig os.Signal) {
 func (s *server) hurries(sig os.Signal) bool {
 	switch sig {
 	case syscall.SIGQUIT:
+		s.hurried = true
 		return true
 	case syscall.SIGTERM, syscall.SIGINT:
 		if s.asked {
+			s.hurried = true
 			return true
 		}
 		s.asked = true
@@ -104,6 +106,7 @@ func (s *server) handle(sig os.Signal) (stopped bool) {
 		s.stopGracefully()
 		return true
 	}
+	s.hurried = true
 	s.log.Info("stopping at once", "signal", "QUIT")
 	s.beginStop(syscall.SIGQUIT)
 	s.lastStats()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -246,4 +247,37 @@ func TestServerKilled(t *testing.T) {
 	s.wait("waiting")
 	s.signal(syscall.SIGKILL)
 	s.exit(-1)
+}
+
+// Nor does it leave a process behind if the script hangs while it is loaded, or in its tests.
+func TestServerKilledWhileScriptRuns(t *testing.T) {
+	t.Parallel()
+	const hello = `listen{ { proto = "tcp4", port = 0, localhost = true }, connect = function() end }`
+	for name, text := range map[string]string{
+		"loop":    `io.stderr:write("runs\n") while true do end`,
+		"program": `os.execute("echo runs >&2; exec sleep 1000; exit")`,
+		"listens": hello + ` io.stderr:write("runs\n") while true do end`,
+		"test":    `require("moonbridge.test").case("x", function() io.stderr:write("runs\n") while true do end end)`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			script := filepath.Join(dir, "script.lua")
+			args := []string{"--log-format", "text", script}
+			if name == "test" {
+				tests := filepath.Join(dir, "tests.lua")
+				if err := os.WriteFile(tests, []byte(text), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				text, args = hello, append([]string{"--selftest", tests, "--selftest-timeout", "300"}, args...)
+			}
+			if err := os.WriteFile(script, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			s := launch(t, args...)
+			s.wait("runs")
+			s.signal(syscall.SIGKILL)
+			s.exit(-1)
+		})
+	}
 }

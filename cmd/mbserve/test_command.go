@@ -100,20 +100,10 @@ func runTest(args []string, stdout, stderr io.Writer) int {
 	return code
 }
 
-// run runs the tests. An error says why they could not be begun.
+// run runs the tests. An error says why they could not be begun. It is written to the reports that programs read, too: without it they
+// would take an empty report, or that of an earlier run, for this one's.
 func (o *testOptions) run(ctx context.Context, stdout, stderr io.Writer) (code int, err error) {
-	for _, file := range []string{o.script, o.tests} {
-		if file == "" {
-			continue
-		}
-		if err := readable(file); err != nil {
-			return 0, err
-		}
-	}
-	reporters := []testrun.Reporter{testrun.NewText(stdout)}
-	if o.tap {
-		reporters[0] = testrun.NewTAP(stdout)
-	}
+	var reporters []testrun.Reporter
 	if o.junit != "" {
 		f, err := os.Create(o.junit)
 		if err != nil {
@@ -122,25 +112,60 @@ func (o *testOptions) run(ctx context.Context, stdout, stderr io.Writer) (code i
 		defer f.Close()
 		reporters = append(reporters, testrun.NewJUnit(f, o.suite()))
 	}
+	if o.tap {
+		reporters = append(reporters, testrun.NewTAP(stdout))
+	}
+	forPrograms := len(reporters)
+	if !o.tap {
+		reporters = append(reporters, testrun.NewText(stdout))
+	}
+	for _, to := range reporters {
+		to.Begin()
+	}
 	log := newTestLog(newLogger(stderr, logPlain, o.debug).Handler())
 	s, err := o.server(log, stderr)
-	if err != nil {
-		return 0, err
+	if err == nil {
+		defer s.endTests()
+		err = s.loadForTests(ctx)
 	}
-	defer s.endTests()
-	if err := s.loadForTests(ctx); err != nil {
-		return 0, err
+	began := time.Now()
+	run := new(testrun.Run)
+	if err == nil {
+		ctx, cancel := context.WithTimeout(ctx, o.timeout)
+		defer cancel()
+		run, err = s.runAllTests(ctx, o, log, reporters)
 	}
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
-	defer cancel()
-	return s.runAllTests(ctx, o, log, reporters)
+	broken := run.Broken()
+	if err != nil { // a reader gets it from standard error
+		reporters, broken = reporters[:forPrograms], err
+	}
+	for _, to := range reporters {
+		err = errors.Join(err, to.End(run.Counts, broken, time.Since(began)))
+	}
+	switch {
+	case err != nil:
+		return 0, err
+	case run.Broken() != nil:
+		return exitStart, nil
+	case run.Counts.Failed > 0:
+		return exitTests, nil
+	}
+	return exitOK, nil
 }
 
 // suite is the name of the tests.
 func (o *testOptions) suite() string { return cmp.Or(o.tests, o.script) }
 
-// server makes a server that listens nowhere.
+// server makes a server that listens nowhere, if the files can be read.
 func (o *testOptions) server(log *testLog, stderr io.Writer) (s *server, err error) {
+	for _, file := range []string{o.script, o.tests} {
+		if file == "" {
+			continue
+		}
+		if err := readable(file); err != nil {
+			return nil, err
+		}
+	}
 	all, err := parseOptions(append([]string{"--loops", "1", "--", o.script}, o.args...))
 	if err != nil {
 		return nil, err
@@ -184,23 +209,19 @@ func (s *server) endTests() {
 }
 
 // runAllTests runs the option selftest of each pool, and then the file.
-func (s *server) runAllTests(ctx context.Context, o *testOptions, log *testLog, reporters []testrun.Reporter) (code int, err error) {
-	began := time.Now()
+func (s *server) runAllTests(ctx context.Context, o *testOptions, log *testLog, reporters []testrun.Reporter) (*testrun.Run, error) {
 	g := s.serving
-	host, ok := g.host.(*pool.Host)
-	if !ok {
-		return 0, errors.New("there is no script")
-	}
-	p := newPrivate(g)
-	defer p.close()
 	run := &testrun.Run{IDs: "mbserve-test-", Logged: log.about, Report: func(r *testrun.Result) {
 		for _, to := range reporters {
 			to.Result(r)
 		}
 	}}
-	for _, to := range reporters {
-		to.Begin()
+	host, ok := g.host.(*pool.Host)
+	if !ok {
+		return run, errors.New("there is no script")
 	}
+	p := newPrivate(g)
+	defer p.close()
 	for n, spec := range g.pools {
 		if spec.Options.Selftest {
 			run.Dial, run.Title = p.dialer(n+1), fmt.Sprintf("selftest of pool %d", n)
@@ -211,18 +232,7 @@ func (s *server) runAllTests(ctx context.Context, o *testOptions, log *testLog, 
 		run.Dial, run.Title = p.dialer(0), ""
 		run.Finish(host.Test(ctx, pool.Test{File: o.tests, Answer: run.Answer}))
 	} else if run.Counts.Total() == 0 && run.Broken() == nil {
-		return 0, fmt.Errorf("%s has no option selftest, and no file with tests is given", o.script)
+		return run, fmt.Errorf("%s has no option selftest, and no file with tests is given", o.script)
 	}
-	for _, to := range reporters {
-		err = errors.Join(err, to.End(run.Counts, run.Broken(), time.Since(began)))
-	}
-	switch {
-	case err != nil:
-		return 0, err
-	case run.Broken() != nil:
-		return exitStart, nil
-	case run.Counts.Failed > 0:
-		return exitTests, nil
-	}
-	return exitOK, nil
+	return run, nil
 }

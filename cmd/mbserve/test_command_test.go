@@ -43,28 +43,38 @@ func TestTestCommandReports(t *testing.T) {
 			t.Errorf("no %q in\n%s\n%s", want, report, log)
 		}
 	}
+	s := readJUnit(t, file)
+	if s.Tests != 5 || s.Failures != 2 || s.Skipped != 1 || len(s.Cases) != 5 || s.Cases[2].Name != "# fails" || !strings.Contains(s.Cases[2].Failure, "the <page>") {
+		t.Errorf("%+v", s)
+	}
+}
+
+// junitReport is what a program reads in a report.
+type junitReport struct {
+	Tests    int `xml:"tests,attr"`
+	Failures int `xml:"failures,attr"`
+	Errors   int `xml:"errors,attr"`
+	Skipped  int `xml:"skipped,attr"`
+	Cases    []struct {
+		Name    string `xml:"name,attr"`
+		Failure string `xml:"failure"`
+		Error   string `xml:"error"`
+	} `xml:"testcase"`
+}
+
+func readJUnit(t *testing.T, file string) junitReport {
+	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var suites struct {
-		Suite struct {
-			Tests    int `xml:"tests,attr"`
-			Failures int `xml:"failures,attr"`
-			Skipped  int `xml:"skipped,attr"`
-			Cases    []struct {
-				Name    string `xml:"name,attr"`
-				Failure string `xml:"failure"`
-			} `xml:"testcase"`
-		} `xml:"testsuite"`
+		Suite junitReport `xml:"testsuite"`
 	}
 	if err := xml.Unmarshal(text, &suites); err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
-	s := suites.Suite
-	if s.Tests != 5 || s.Failures != 2 || s.Skipped != 1 || len(s.Cases) != 5 || s.Cases[2].Name != "# fails" || !strings.Contains(s.Cases[2].Failure, "the <page>") {
-		t.Errorf("%s", text)
-	}
+	return suites.Suite
 }
 
 func TestTestCommandTAP(t *testing.T) {
@@ -120,9 +130,22 @@ func TestTestCommandBroken(t *testing.T) {
 			t.Errorf("%s: no %q in\n%s\n%s", tt.name, tt.want, report, log)
 		}
 	}
+	// Programs that read a report are told, too.
+	file := filepath.Join(dir, "junit.xml")
 	for _, args := range [][]string{{hello}, {hello, filepath.Join(dir, "missing.lua")}, {filepath.Join(dir, "missing.lua")}, {write("bad.lua", "error('bad')")}} {
-		if _, log := testReport(t, exitStart, args...); !strings.HasPrefix(log, "mbserve: ") {
-			t.Errorf("%q: %s", args, log)
+		if report, log := testReport(t, exitStart, args...); !strings.HasPrefix(log, "mbserve: ") || report != "" {
+			t.Errorf("%q: %s%s", args, report, log)
+		}
+		write("junit.xml", "of another run")
+		report, log := testReport(t, exitStart, append([]string{"--tap", "--junit", file}, args...)...)
+		reason := strings.TrimSuffix(strings.TrimPrefix(log, "mbserve: "), "\n")
+		first, _, _ := strings.Cut(reason, "\n")
+		if reason == log || !strings.HasPrefix(report, "TAP version 13\nBail out! "+first) || strings.Count(report, "\n") != 2 {
+			t.Errorf("%q: %s%s", args, report, log)
+		}
+		s := readJUnit(t, file)
+		if s.Tests != 1 || s.Errors != 1 || s.Failures != 0 || len(s.Cases) != 1 || s.Cases[0].Error != reason || s.Cases[0].Name != "the tests could not be run" {
+			t.Errorf("%q: %+v", args, s)
 		}
 	}
 }

@@ -180,6 +180,30 @@ func (s *server) tellSuccessor() {
 	}
 }
 
+// awaitPredecessor waits until the process that this one has replaced has completed its requests. The service manager would kill it: see
+// tellSuccessor.
+func (s *server) awaitPredecessor() {
+	if s.predecessor == nil || s.manager.address == nil || s.hurried {
+		return
+	}
+	select {
+	case <-s.predecessor:
+		return
+	default:
+		s.log.Info("stopped: waiting for the end of the process that this one has replaced")
+	}
+	for {
+		select {
+		case <-s.predecessor:
+			return
+		case sig := <-s.signals:
+			if s.hurries(sig) {
+				return
+			}
+		}
+	}
+}
+
 // startHeir starts the new process.
 func (s *server) startHeir() (u *upgrade, err error) {
 	var pass passing

@@ -75,6 +75,7 @@ func (r *timerReports) send() {
 
 // followTimers hears the old process out. Only then are all timers of this process on their own.
 func (s *server) followTimers(from *os.File) {
+	defer close(s.predecessor)
 	defer from.Close()
 	from.SetReadDeadline(time.Now().Add(s.o.grace + handoverMargin))
 	d := gob.NewDecoder(from)

@@ -60,13 +60,61 @@ func TestWatchdog(t *testing.T) {
 	if err := syscall.Kill(heir, syscall.SIGTERM); err != nil {
 		t.Error(err)
 	}
-	var how syscall.WaitStatus
-	if _, err := syscall.Wait4(heir, &how, 0, nil); err != nil || how != 0 {
-		t.Errorf("%v, %v", how, err)
-	}
+	ended(t, heir)
 	s.ended = true
 	s.checkProcesses()
 	s.checkLog()
+}
+
+// When the main process of a service has ended, the manager kills what is left. So the new process, which is the main one by then, does not
+// end before the old one has completed its requests, unless a second signal asks for that.
+func TestStopWaitsForPredecessor(t *testing.T) {
+	t.Parallel()
+	for name, second := range map[string]syscall.Signal{"it has completed them": 0, "second TERM": syscall.SIGTERM, "QUIT": syscall.SIGQUIT} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			address, _ := manager(t)
+			fifo, open := newFIFO(t)
+			s := launchWith(t, program(t), nil, []string{"NOTIFY_SOCKET=" + address}, "testdata/wait.lua", fifo)
+			s.wait("msg=ready")
+			busy := dial(t, s.address(0))
+			busy.get("/wait")
+			s.wait("waiting")
+			s.signal(syscall.SIGUSR2)
+			heir := number(t, field(s.wait("msg=upgrading"), "pid"))
+			s.wait("handed over")
+			if err := syscall.Kill(heir, syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			s.wait("waiting for the end of the process that this one has replaced")
+			if second != 0 {
+				if err := syscall.Kill(heir, second); err != nil {
+					t.Fatal(err)
+				}
+				ended(t, heir)
+			}
+			open()
+			if got := busy.hears(200); got != "done" {
+				t.Errorf("%q", got)
+			}
+			<-s.exited
+			if second == 0 {
+				ended(t, heir)
+			}
+			s.ended = true
+			s.checkProcesses()
+			s.checkLog()
+		})
+	}
+}
+
+// ended waits for the end of a process that is a child of this one, and checks that it has ended well.
+func ended(t *testing.T, pid int) {
+	t.Helper()
+	var how syscall.WaitStatus
+	if _, err := syscall.Wait4(pid, &how, 0, nil); err != nil || how != 0 {
+		t.Errorf("%v, %v", how, err)
+	}
 }
 
 // A new process that fails is noticed, although it is not a child.

@@ -4,6 +4,7 @@ package examples_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -24,6 +25,7 @@ const patience = time.Minute
 // program is a running program.
 type program struct {
 	t      *testing.T
+	path   string // of its file
 	cmd    *exec.Cmd
 	log    *log
 	exited chan struct{}
@@ -43,7 +45,9 @@ func run(t *testing.T, name string, args ...string) *program {
 		dir = filepath.Join(here, "libraries") // a module of its own
 	}
 	goCommand(t, dir, "build", "-buildvcs=false", "-o", path, "./"+name)
-	p := &program{t: t, cmd: exec.Command(path, args...), log: new(log), exited: make(chan struct{})}
+	// SIGINT is ignored until the program asks for signals: see terminate.
+	shell := append([]string{"-c", `trap "" INT; exec "$0" "$@"`, path}, args...)
+	p := &program{t: t, path: path, cmd: exec.Command("/bin/sh", shell...), log: new(log), exited: make(chan struct{})}
 	p.cmd.Stderr = p.log
 	p.cmd.WaitDelay = patience // workers that outlive the program keep its standard output open
 	p.cmd.Stdout = io.Discard
@@ -101,8 +105,19 @@ func await(t *testing.T, what string, is func() bool) {
 	}
 }
 
+// terminate sends SIGTERM as soon as the program asks for signals: it may have said where it serves a moment before.
 func (p *program) terminate() {
 	p.t.Helper()
+	await(p.t, "that the program asks for signals", func() bool {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		_, text, _ := strings.Cut(string(status), "\nSigCgt:")
+		var caught uint64
+		fmt.Sscanf(text, "%x", &caught)
+		return caught&(1<<(syscall.SIGINT-1)) != 0
+	})
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		p.t.Fatal(err)
 	}
@@ -324,19 +339,19 @@ listen{
 	p.exit()
 }
 
-// So does both, for limits on sizes.
+// So does both.
 func TestBothLimits(t *testing.T) {
 	script := write(t, "limits.lua", `
 listen{
 	{ proto = "tcp4", port = 0, localhost = true },
-	connect = require "moonbridge_http".generate_handler({ request_body_size_limit = 1 }, function(request)
+	connect = require "moonbridge_http".generate_handler({ request_body_size_limit = 1, static_headers = "A: b" }, function(request)
 		request:send_status("200 OK")
 		request:finish()
 	end),
 }
 `)
 	p := run(t, "both", script)
-	checkLimits(t, "http://"+p.wait(`http://(\S+)/`, 1)[0]+"/", "")
+	checkLimits(t, "http://"+p.wait(`http://(\S+)/`, 1)[0]+"/", "b")
 	p.terminate()
 	p.exit()
 }
@@ -364,6 +379,61 @@ func checkLimits(t *testing.T, url, a string) {
 			t.Errorf("body %q, coding %q: %d %v, want %d and A: %s", tt.body, tt.coding, res.StatusCode, res.Header, tt.status, a)
 		}
 	}
+}
+
+// With proxy_protocol, both takes the client's address from the header, and nobody else's word.
+func TestBothBehindProxy(t *testing.T) {
+	script := write(t, "proxied.lua", `
+listen{
+	{ proto = "tcp4", port = 0, localhost = true, proxy_protocol = true },
+	connect = require "moonbridge_http".generate_handler(function(request)
+		request:send_status("200 OK")
+		request:send_data(request.client_ip)
+		request:finish()
+	end),
+}
+`)
+	p := run(t, "both", script)
+	address := p.wait(`http://(\S+)/`, 1)[0]
+	for header, want := range map[string]string{"PROXY TCP4 192.0.2.7 192.0.2.1 1234 80\r\n": "192.0.2.7", "": ""} {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		io.WriteString(conn, header+"GET / HTTP/1.0\r\n\r\n")
+		text, _ := io.ReadAll(conn) // without a header the connection is reset
+		if _, body, _ := strings.Cut(string(text), "\r\n\r\n"); body != want {
+			t.Errorf("%q: %q, want %q", header, text, want)
+		}
+	}
+	p.terminate()
+	p.exit()
+}
+
+// A script with other listeners than one for HTTP is not served by both, and one whose second call fails and is caught is.
+func TestBothListeners(t *testing.T) {
+	handler := `connect = require "moonbridge_http".generate_handler(function(request)
+		request:send_status("200 OK")
+		request:send_data("one")
+		request:finish()
+	end)`
+	one := `{ proto = "tcp4", port = 0, localhost = true }`
+	call := "listen{ " + one + ", " + handler + " }\n"
+	for name, text := range map[string]string{
+		"two calls":     call + call,
+		"two listeners": "listen{ " + one + ", " + one + ", " + handler + " }",
+		"raw":           "listen{ " + one + ", connect = function(socket) end }",
+		"a timer":       `listen{ { proto = "interval", delay = 1, name = "t" }, connect = function() end }`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, "both", write(t, "script.lua", text)).fails("must have exactly one listener, for HTTP")
+		})
+	}
+	p := run(t, "both", write(t, "caught.lua", call+"assert(not pcall(function() "+call+" end))"))
+	check(t, "GET", "http://"+p.wait(`http://(\S+)/`, 1)[0]+"/", "", 200, "one")
+	p.terminate()
+	p.exit()
 }
 
 // A script with TLS is not served without it.

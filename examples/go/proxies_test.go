@@ -138,7 +138,7 @@ func TestProxy(t *testing.T) {
 func TestProxyFails(t *testing.T) {
 	python, down := reactortest.FreePort(t), reactortest.FreePort(t)
 	startPython(t, python)
-	p := run(t, "proxy", "-address", "127.0.0.1:0", "-api", down+", "+python, "-web", down)
+	p := run(t, "proxy", "-address", "127.0.0.1:0", "-api", down+","+python, "-web", down)
 	url := "http://" + p.wait(`http://(\S+)/`, 1)[0] + "/"
 	for range 20 {
 		if code, text := send(t, "GET", url+"api/", ""); code != 200 {
@@ -152,11 +152,11 @@ func TestProxyFails(t *testing.T) {
 func TestGatewayLimitsRates(t *testing.T) {
 	python := reactortest.FreePort(t)
 	startPython(t, python)
-	p := run(t, "gateway", "-address", "127.0.0.1:0", "-targets", python, "-rate", "0.001", "-burst", "5")
+	p := run(t, "gateway", "-address", "127.0.0.1:0", "-targets", python, "-rate", "0.001")
 	url := "http://" + p.wait(`http://(\S+)/`, 1)[0] + "/"
-	for i := range 8 {
+	for i := range 23 {
 		code, _ := send(t, "GET", url, "")
-		if want := map[bool]int{true: 200, false: 429}[i < 5]; code != want {
+		if want := map[bool]int{true: 200, false: 429}[i < 20]; code != want {
 			t.Errorf("request %d: %d, want %d", i, code, want)
 		}
 	}
@@ -166,9 +166,8 @@ func TestGatewayLimitsRates(t *testing.T) {
 
 // Targets that do not pass their checks get nothing, even if they are the majority.
 func TestGatewayLeavesOut(t *testing.T) {
-	python := reactortest.FreePort(t)
-	startPython(t, python)
-	targets := " " + python // blanks do not matter
+	targets := reactortest.FreePort(t)
+	startPython(t, targets)
 	for range 2 {
 		bad := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/health" {
@@ -176,9 +175,9 @@ func TestGatewayLeavesOut(t *testing.T) {
 			}
 		}))
 		t.Cleanup(bad.Close)
-		targets += ", " + bad.Listener.Addr().String()
+		targets += "," + bad.Listener.Addr().String()
 	}
-	p := run(t, "gateway", "-address", "127.0.0.1:0", "-targets", targets, "-rate", "1e9", "-burst", "1000000")
+	p := run(t, "gateway", "-address", "127.0.0.1:0", "-targets", targets, "-rate", "1e9")
 	url := "http://" + p.wait(`http://(\S+)/`, 1)[0] + "/"
 	inRow := 0
 	await(t, "that only the healthy target gets requests", func() bool {
@@ -196,20 +195,19 @@ func TestGatewayLeavesOut(t *testing.T) {
 func TestGatewayOpensItsCircuit(t *testing.T) {
 	address := reactortest.FreePort(t)
 	python := startPython(t, address)
-	p := run(t, "gateway", "-address", "127.0.0.1:0", "-targets", address, "-rate", "1e9", "-burst", "1000000")
+	p := run(t, "gateway", "-address", "127.0.0.1:0", "-targets", address, "-rate", "1e9")
 	url := "http://" + p.wait(`http://(\S+)/`, 1)[0] + "/"
 	if code, text := send(t, "GET", url+"a", ""); code != 200 || !strings.HasPrefix(text, "python: GET /a ") {
 		t.Fatalf("%d %q", code, text)
 	}
 	python.Process.Kill()
-	for range 4 { // they may be what notices it
-		send(t, "GET", url+"lost", "")
-	}
-	p.wait("circuit open: true, healthy targets: 0", 1)
-	check(t, "GET", url+"b", "", 503, "Service Unavailable\n")
+	await(t, "that requests are refused", func() bool {
+		code, text := send(t, "GET", url+"lost", "")
+		return code == 503 && text == "Service Unavailable\n"
+	})
 	startPython(t, address)
-	p.wait("circuit open: false, healthy targets: 1", 1)
-	if code, text := send(t, "GET", url+"c", ""); code != 200 || !strings.HasPrefix(text, "python: GET /c ") {
-		t.Errorf("%d %q", code, text)
-	}
+	await(t, "that the target is used again", func() bool {
+		code, text := send(t, "GET", url+"c", "")
+		return code == 200 && strings.HasPrefix(text, "python: GET /c ")
+	})
 }

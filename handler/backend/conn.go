@@ -147,6 +147,12 @@ type Quiet interface {
 	Quiet() bool
 }
 
+// Bounded is implemented by every Conn of an engine.
+type Bounded interface {
+	// InputFull reports whether Unread has Bounds.Input: nothing more is read before some of it is discarded.
+	InputFull() bool
+}
+
 // Expendable is implemented by every Conn of an engine.
 type Expendable interface {
 	// SetExpendable says whether the connection is only kept for later. When the process has no room for the connection of a new client, the

@@ -30,5 +30,6 @@
 //
 // # What it does not contain
 //
-// No code runs here: the package declares interfaces, the end states of an exchange, and the errors of Start.
+// Hardly any code runs here: the package declares interfaces, the end states of an exchange, and the errors of Start. EachMessage
+// (messages.go) and Wrapped (wrapped.go) do what implementations of these interfaces would otherwise repeat.
 package backend

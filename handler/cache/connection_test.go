@@ -394,6 +394,39 @@ func TestRefusedAfterWaiting(t *testing.T) {
 	}
 }
 
+// laterRefusing is a backend that takes every exchange, and refuses it then.
+type laterRefusing struct {
+	on  backend.Loop
+	err error
+}
+
+func (b *laterRefusing) Attach(on backend.Loop) (backend.LoopBackend, error) {
+	return &laterRefusing{on, b.err}, nil
+}
+
+func (b *laterRefusing) Start(x backend.Exchange, _ *httpparse.Head, _ int, _ []byte, _ bool) (backend.Running, error) {
+	b.on.Post(func() { backend.Refuse(x, b.err) })
+	return refusedRunning{}, nil
+}
+
+// refusedRunning is an exchange of a laterRefusing. Its requests have no body.
+type refusedRunning struct{ backend.Running }
+
+func (refusedRunning) PeerEnd() {}
+func (refusedRunning) Cancel()  {}
+
+// A backend that refuses a request after it has taken it, as one behind a lookup of files does, has the same answer sent as one that
+// refuses it at once.
+func TestRefusedLater(t *testing.T) {
+	r := newRigOf(t, rigOptions{}, &laterRefusing{err: &backend.TooMany{RetryAfter: time.Second, Fields: []byte("RateLimit: x\r\n")}})
+	for _, c := range []struct{ method, field string }{{"GET", "A: b"}, {"GET", "Cache-Control: no-store"}, {"PUT", "A: b"}} {
+		a := r.ask(c.method, "/", c.field)
+		if a.status != 429 || a.header.Get("RateLimit") != "x" || a.header.Get("Retry-After") != "1" {
+			t.Errorf("%s with %s: %d, %v", c.method, c.field, a.status, a.header)
+		}
+	}
+}
+
 // The wrapper has the optional interfaces of what it wraps.
 func TestOptionalInterfaces(t *testing.T) {
 	for _, c := range []struct {

@@ -206,28 +206,41 @@ func (r *run) closeClient() {
 
 // Failed implements backend.Exchange.
 func (r forwarded) Failed(status int, retryAfter time.Duration) {
+	if x := r.failed(status); x != nil {
+		x.Failed(status, retryAfter)
+	}
+}
+
+// Refused implements backend.Refuser.
+func (r forwarded) Refused(err error) {
+	status, _ := backend.RefusalOf(err)
+	if x := r.failed(status); x != nil {
+		backend.Refuse(x, err)
+	}
+}
+
+// failed: there is no response of the backend. It returns the client that the engine is to answer, or nil.
+func (r forwarded) failed(status int) backend.Exchange {
 	r.noteTimes()
 	r.unwatch()
 	r.ended = true
 	switch {
-	case status < 500: // the client has gone
+	case status < 500: // the client has gone, or sends too many requests
 		r.finishFill(nil, 0)
 	case r.capture != nil && !r.capture.decided && r.fallBack():
 		r.sendNow()
-		return
+		return nil
 	case status == 500:
 		r.failFill(markAfterError)
 	default:
 		r.failFill(0)
 	}
 	if r.answered() {
-		return
+		return nil
 	}
 	r.state = runOver
 	r.dropHeld()
-	if x := r.x; x != nil {
-		x.Failed(status, retryAfter)
-	}
+	return r.x
 }
 
 // BodyRoom implements backend.Exchange.

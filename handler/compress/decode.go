@@ -201,6 +201,12 @@ func (b *decoding) Failed(status int, retryAfter time.Duration) {
 	b.Exchange.Failed(status, retryAfter)
 }
 
+// Refused implements backend.Refuser.
+func (b *decoding) Refused(err error) {
+	b.stop()
+	backend.Refuse(b.Exchange, err)
+}
+
 // Complete implements backend.Exchange.
 func (b *decoding) Complete(_ backend.Running, end backend.End) {
 	b.stop()

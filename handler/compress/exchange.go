@@ -187,14 +187,28 @@ func (e *exchange) Left(backend.Running) {
 
 // Failed implements backend.Exchange.
 func (e *exchange) Failed(status int, retryAfter time.Duration) {
+	if e.endFailed() {
+		e.x.Failed(status, retryAfter)
+	}
+}
+
+// Refused implements backend.Refuser.
+func (e *exchange) Refused(err error) {
+	if e.endFailed() {
+		backend.Refuse(e.x, err)
+	}
+}
+
+// endFailed: the engine is to answer. It reports false if the connection knows of an end already.
+func (e *exchange) endFailed() bool {
 	if e.state == stateOver {
-		return
+		return false
 	}
 	e.noteTimes()
 	e.inner = innerEnded
 	e.release()
 	e.state = stateOver
-	e.x.Failed(status, retryAfter)
+	return true
 }
 
 // fail cuts the response off after a fault. It may be called within a call of the inner backend, so the backend is told

@@ -49,7 +49,8 @@ type Config struct {
 	// ErrorPages answers a Lua error in an HTTP handler with a page that shows it. For developers only.
 	ErrorPages bool
 
-	// Generation is put into these pages, which ask the server at /.moonbridge/generation for the number that serves now.
+	// Generation is put into these pages, which ask the server at /.moonbridge/generation for the number that serves now. It should be
+	// another one after a restart.
 	Generation int
 
 	// Env is added to the environment of the fork server, and takes precedence over this process's.

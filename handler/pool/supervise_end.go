@@ -37,7 +37,8 @@ func (p *Pool) killDue(now time.Time) (next time.Time) {
 			}
 			w.drain()
 		}
-		if w.state == policy.Booting && w.pid.Load() == 0 && now.Sub(w.fs.stuckSince(w.activity.forked)) > forkTimeout {
+		if w.unreported() && now.Sub(w.fs.stuckSince(w.exit.hungUp)) > forkTimeout ||
+			w.state == policy.Booting && w.pid.Load() == 0 && now.Sub(w.fs.stuckSince(w.activity.forked)) > forkTimeout {
 			w.fs.hangs()
 		}
 		switch {
@@ -48,6 +49,12 @@ func (p *Pool) killDue(now time.Time) (next time.Time) {
 		}
 	}
 	return next
+}
+
+// unreported reports whether the process has ended, as far as can be seen, and its fork server has not said so. Until then nobody gets its
+// exchange. Under mu.
+func (w *Worker) unreported() bool {
+	return !w.exit.hungUp.IsZero() && w.pid.Load() > 0 && w.proc.ended()
 }
 
 // freeSlots frees the slots of workers that are gone and whose cells are reclaimed. It returns these workers. Under mu.

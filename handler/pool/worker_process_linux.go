@@ -36,6 +36,16 @@ func (p process) signalGroup(pid int, sig unix.Signal) bool {
 	return p.signal(sig)
 }
 
+// ended reports whether the process is known to have ended, whether it was reaped or not.
+func (p process) ended() bool {
+	if p.fd < 0 {
+		return false
+	}
+	fds := []unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}
+	n, err := unix.Poll(fds, 0)
+	return err == nil && n == 1 && fds[0].Revents&unix.POLLIN != 0
+}
+
 func (p process) close() {
 	if p.fd >= 0 {
 		unix.Close(p.fd)

@@ -14,4 +14,6 @@ func (process) signal(unix.Signal) bool { return false }
 
 func (process) signalGroup(int, unix.Signal) bool { return false }
 
+func (process) ended() bool { return false }
+
 func (process) close() {}

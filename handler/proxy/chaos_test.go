@@ -3,8 +3,10 @@ package proxy
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"moonbridge/handler/upstream"
 )
@@ -35,7 +37,12 @@ func TestChaos(t *testing.T) {
 }
 
 func runChaos(t *testing.T, seed uint64) {
-	c := &chaos{fakeRig: newFakeRig(t, Config{Retry: Retrying{Times: 2, On: []int{503}, Budget: -1}}), rand: rand.New(rand.NewPCG(seed, 1))}
+	o := upstream.Options{}
+	if seed%4 == 0 { // targets are on trial most of the time
+		o.Passive = upstream.Passive{Fails: 1, Out: time.Millisecond, OutMax: 2 * time.Millisecond, Panic: -1}
+	}
+	rig := newFakeRigOf(t, Config{Retry: Retrying{Times: 2, On: []int{503}, Budget: -1}}, o, upstream.Target{Addr: "10.0.0.1:80"})
+	c := &chaos{fakeRig: rig, rand: rand.New(rand.NewPCG(seed, 1))}
 	defer func() {
 		if r := recover(); r != nil {
 			t.Errorf("panic: %v", r)
@@ -48,6 +55,7 @@ func runChaos(t *testing.T, seed uint64) {
 		t.Fatal(err)
 	}
 	for range 60 {
+		c.l.now += 500 * time.Microsecond
 		c.step()
 	}
 	for _, x := range c.exchanges {
@@ -69,6 +77,21 @@ func runChaos(t *testing.T, seed uint64) {
 	}
 	if c.set.Waiting() != 0 || c.loop.links.First() != nil {
 		t.Errorf("%d requests wait, connections left: %v", c.set.Waiting(), c.loop.links.First() != nil)
+	}
+	c.wantsNoTrials()
+}
+
+// wantsNoTrials checks that every target gets requests when its time is over, since no trial is in progress. If that is true of none, it does
+// not see it: then all count as up.
+func (c *chaos) wantsNoTrials() {
+	all, picker, later := c.set.Servers(), c.set.Picker(0, 1), c.l.Now()+int64(time.Hour)
+	for i, s := range all {
+		others := slices.Delete(slices.Clone(all), i, i+1)
+		if _, err := picker.Pick(later, 0, others); err != nil {
+			c.t.Errorf("%s gets no request any more: %v", s.Addr(), err)
+			continue
+		}
+		s.End(later, upstream.Unknown)
 	}
 }
 

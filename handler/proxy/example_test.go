@@ -30,11 +30,11 @@ func Example() {
 	site, siteServer := service("site")
 	defer siteServer.Close()
 
-	// Head.Path has no leading slash, and is as the client has sent it: /%61pi/ goes to site. That is no way to keep clients from a service.
+	// Path has no leading slash, and is as the client has sent it: /%61pi/ goes to site. That is no way to keep clients from a service.
 	prefix := []byte("api/")
 	front := proxy.New(proxy.Config{
 		To: func(q *proxy.Request) *upstream.Set {
-			if bytes.HasPrefix(q.Head().Bytes(q.Head().Path), prefix) {
+			if bytes.HasPrefix(q.Path(), prefix) {
 				return api
 			}
 			return site

@@ -102,7 +102,7 @@ func TestRequestHead(t *testing.T) {
 
 func TestEdit(t *testing.T) {
 	c := Config{Forward: Forwarding{None: true}, Edit: func(q *Request) {
-		if string(q.Head().Bytes(q.Head().Path)) != "api/x" || q.Client().Addr() != netip.MustParseAddr("127.0.0.1") {
+		if string(q.Path()) != "api/x" || q.Client().Addr() != netip.MustParseAddr("127.0.0.1") {
 			q.Refuse(500)
 		}
 		for _, err := range []error{
@@ -135,7 +135,7 @@ func TestEditDecides(t *testing.T) {
 			if err := q.Set(name, value); err != nil {
 				q.Refuse(500)
 			}
-			if string(q.Head().Bytes(q.Head().Path)) == "drop" {
+			if string(q.Path()) == "drop" {
 				q.Drop(name)
 			}
 		}
@@ -179,7 +179,7 @@ func TestHooks(t *testing.T) {
 	}
 	r := newRig(t, rigOptions{Config: Config{
 		To: func(q *Request) *upstream.Set {
-			name := string(q.Head().Bytes(q.Head().Path))
+			name := string(q.Path())
 			q.Value = name
 			if name == "forbidden" {
 				q.Refuse(403)

@@ -134,7 +134,7 @@ func TestFailedSeesNoHead(t *testing.T) {
 			told := false
 			c.Failed = func(q *Request, _ error) int {
 				told = true
-				if q.Head() != nil {
+				if q.Head() != nil || len(q.Path()) > 0 {
 					t.Error("there is a head")
 				}
 				return 0

@@ -26,6 +26,15 @@ type Request struct {
 // Head is what the client has sent. In Answer and Failed it is nil: those views have ended.
 func (q *Request) Head() *httpparse.Head { return q.head }
 
+// Path is the path as the client has sent it, without its leading slash, a view: neither decoded nor without dot segments. So it is for
+// the choice of a service, and not for the question of who may have what. In Answer and Failed it is empty.
+func (q *Request) Path() []byte {
+	if q.head == nil {
+		return nil
+	}
+	return q.head.Bytes(q.head.Path)
+}
+
 // Line is the request line as it was sent to the target, such as "GET /path HTTP/1.1", a view. It is empty before.
 func (q *Request) Line() []byte { return q.e.out[:max(q.e.lineLen, 0)] }
 

@@ -1,6 +1,7 @@
 package ratelimit
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"net/netip"
@@ -14,7 +15,7 @@ import (
 type Options struct {
 	Rate  float64 // requests per second, more than 0
 	Burst int     // requests at once, at least 1
-	Name  string  // of the limit, in the fields of the response: letters, digits and hyphens
+	Name  string  // of the limit, in the fields of the response: letters, digits and hyphens. Default "default"
 
 	// Client returns whom a request is counted for. An address that is not valid is not limited. Default: the client
 	// that trusted proxies name (httpparse.Head.Client), otherwise the peer.
@@ -42,6 +43,7 @@ func New(o Options) (*Limiter, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.Name = cmp.Or(o.Name, "default")
 	if o.Client == nil {
 		o.Client = addrOf
 	}

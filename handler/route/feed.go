@@ -122,6 +122,12 @@ func (f *fed) Failed(status int, retryAfter time.Duration) {
 	f.Exchange.Failed(status, retryAfter)
 }
 
+// Refused implements backend.Refuser.
+func (f *fed) Refused(err error) {
+	f.close()
+	backend.Refuse(f.Exchange, err)
+}
+
 // fedRunning is the Running of the same exchange, as the engine sees it: its body has come.
 type fedRunning struct{ f *fed }
 

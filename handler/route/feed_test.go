@@ -141,6 +141,38 @@ func TestBodiesInFilesKeepTheValue(t *testing.T) {
 	}
 }
 
+// refusing is a backend that takes no files, and refuses each exchange after it has taken it.
+type refusing struct{ on backend.Loop }
+
+func (refusing) Attach(l backend.Loop) (backend.LoopBackend, error) { return refusing{l}, nil }
+
+func (b refusing) Start(x backend.Exchange, _ *httpparse.Head, _ int, _ []byte, _ bool) (backend.Running, error) {
+	b.on.Post(func() {
+		backend.Refuse(x, &backend.TooMany{RetryAfter: time.Second, Fields: []byte("RateLimit: x\r\n")})
+	})
+	return &probed{x: x, told: make(chan string, 1)}, nil
+}
+
+// A request whose body is in a file is refused with the same fields as others.
+func TestBodiesInFilesRefused(t *testing.T) {
+	files := quiet.Blocking(handler.Func(func(*handler.Response, *handler.Request) {}), 0)
+	b, err := route.New([]route.Rule{{Path: "/p/", To: refusing{}}}, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := serve(t, b, engine.Limits{SpoolBody: true, BufferBody: 1000})
+	for _, n := range []int{10, 100_000} {
+		res, err := http.Post("http://"+address+"/p/x", "text/plain", strings.NewReader(strings.Repeat("x", n)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if h := res.Header; res.StatusCode != 429 || h.Get("RateLimit") != "x" || h.Get("Retry-After") != "1" {
+			t.Errorf("%d bytes: %d, %v", n, res.StatusCode, h)
+		}
+	}
+}
+
 // A body that a stream has not taken is dropped: otherwise a few clients could fill the spool for as long as they like.
 func TestStreamsKeepNoFiles(t *testing.T) {
 	p := &probe{told: make(chan string, 10)}

@@ -35,3 +35,20 @@ func Example() {
 	// 10.0.0.1:8080
 	// true
 }
+
+// While no target is healthy, there is none for a request.
+func ExampleOptions_onlyHealthy() {
+	set, err := upstream.New(upstream.Options{
+		OnlyHealthy: true,
+		Active:      &upstream.Active{Path: "/health"},
+	}, upstream.Targets("10.0.0.1:8080", "10.0.0.2:8080")...)
+	if err != nil {
+		panic(err)
+	}
+	for _, server := range set.Servers() {
+		server.Checked(1, false) // what package proxy has found at /health
+	}
+	_, err = set.Picker(0, 1).Pick(1, 0, nil)
+	fmt.Println(err)
+	// Output: no target
+}

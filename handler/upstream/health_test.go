@@ -151,6 +151,46 @@ func TestNoPanic(t *testing.T) {
 	r.up("the last one is not left out", "1", "2", "3")
 }
 
+// With OnlyHealthy a server that is not up gets nothing, except for its trial, whatever the part that is up.
+func TestOnlyHealthy(t *testing.T) {
+	backup := Target{Addr: "10.0.0.4:80", Backup: true}
+	r := newRig(t, Options{OnlyHealthy: true, Active: new(Active), Passive: Passive{OutMax: time.Minute}}, append(targets(1, 1, 1), backup)...)
+	r.up("all are up", "1", "2", "3")
+	out := func(i int) {
+		for range 3 {
+			r.fail(r.server(i))
+		}
+	}
+	out(0)
+	r.server(1).Checked(r.now, false)
+	r.up("a third of them is: the backup steps in", "3", "4")
+	if v := r.take(r.server(2)); v != r.server(3) {
+		t.Errorf("after the target that is up, the request went to %s, want the backup", v.Addr())
+	}
+	if v, err := r.pick.Pick(r.now, 0, []*Server{r.server(2), r.server(3)}); !errors.Is(err, ErrNone) {
+		t.Errorf("a request that all which are up have failed went on: %v, %v", v, err)
+	}
+	if r.pick.Another(r.now, []*Server{r.server(2)}, r.server(3)) {
+		t.Error("there is another server, which is not up")
+	}
+	out(3)
+	r.up("the backup is not up", "3")
+	out(2)
+	if v, err := r.pick.Pick(r.now, 0, nil); !errors.Is(err, ErrNone) {
+		t.Errorf("none is up: %v, %v", v, err)
+	}
+	r.now += int64(11 * time.Second)
+	v := r.take()
+	for range 2 { // the three that have failed are on trial at the same time
+		r.take()
+	}
+	if more, err := r.pick.Pick(r.now, 0, nil); !errors.Is(err, ErrNone) {
+		t.Errorf("all have their trials: %v, %v", more, err)
+	}
+	v.End(r.now, Fine)
+	r.up("one has passed", name(v))
+}
+
 func TestBackups(t *testing.T) {
 	list := targets(1, 1, 1)
 	list[2].Backup = true

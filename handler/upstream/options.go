@@ -25,7 +25,11 @@ type Options struct {
 	// address. Sessions are resumed, also without a ClientSessionCache. nil: no TLS.
 	TLS *tls.Config
 
-	Passive Passive
+	// OnlyHealthy refuses requests while no target is up, so that they neither wait for time limits nor burden targets that recover: the
+	// reverse proxy answers 503, tcpproxy resets the client. A target gets requests only while it is up, or on trial. By default requests go to all
+	// targets when too few are up: see Passive.Panic, which then only says when backups step in.
+	OnlyHealthy bool
+	Passive     Passive
 	// Active asks the targets from time to time whether they work, from the first request that uses the Set on. Package proxy does that;
 	// tcpproxy does not. nil: no.
 	Active *Active
@@ -52,7 +56,8 @@ type Passive struct {
 	// Panic is the part of the targets that has to be up. If fewer are, the backups that are up are used too. If none is,
 	// all targets count as up, also those that fail their checks: the rest would not bear the load of all, and what looks like
 	// the failure of most targets is more likely one of the network. A request that has failed on all that are up gets the
-	// backups, and then the rest, too. Default 0.5; negative: all targets count as up only when none is.
+	// backups, and then the rest, too. Default 0.5; negative: all targets count as up only when none is. With Options.OnlyHealthy they never
+	// do.
 	Panic float64
 }
 

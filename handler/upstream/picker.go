@@ -9,7 +9,7 @@ import (
 
 // Errors of Picker.Pick.
 var (
-	// ErrNone: there is no target, or none that was not tried.
+	// ErrNone: there is no target, or none that was not tried; with Options.OnlyHealthy, none of these is up.
 	ErrNone = errors.New("no target")
 	// ErrBusy: all targets have as many requests as they may have. The request may wait.
 	ErrBusy = errors.New("all targets are busy")
@@ -108,7 +108,7 @@ func (k *Picker) eligible(now int64, tried []*Server) (busy bool) {
 	if spare > 0 && k.found(busy) {
 		return busy
 	}
-	if usable+spare > 0 && k.set.o.Passive.Panic == 0 {
+	if k.set.o.OnlyHealthy || usable+spare > 0 && k.set.o.Passive.Panic == 0 {
 		return busy
 	}
 	k.panics = true

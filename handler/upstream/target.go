@@ -27,6 +27,15 @@ type Target struct {
 	Backup bool
 }
 
+// Targets are the targets with these addresses, and nothing else set.
+func Targets(addresses ...string) []Target {
+	list := make([]Target, len(addresses))
+	for i, address := range addresses {
+		list[i].Addr = address
+	}
+	return list
+}
+
 // Errors of New and Set.Replace.
 var (
 	ErrAddress = errors.New("not an IP address with a port, nor unix: and a path")

@@ -37,7 +37,7 @@
 //	process   process_http_compress.c
 //	process   process_http_cache.c process_purge.c process_sha256.c process_crypto.c process_hint.c
 //	process   process_library.c process_error_page.c process_channel.c
-//	process   process_websocket.c process_tester.c
+//	process   process_websocket.c process_orphan.c process_tester.c
 //	worker    worker.c worker_claim.c worker_exchange.c worker_rawhttp.c worker_report.c worker_memory.c
 //	worker    worker_words.c worker_timeout.c worker_trace.c worker_gone.c worker_orders.c
 //	worker    worker_websocket.c

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -48,6 +49,28 @@ func TestHandshakeTwice(t *testing.T) {
 		if r := w.last(i + 1); !strings.Contains(r.message, c.cause) {
 			t.Errorf("%q: %s", c.more, r.message)
 		}
+	}
+}
+
+// A request that is malformed gets another status than one that asks for something else.
+func TestHandshakeRefused(t *testing.T) {
+	w := mustLoad(t, "message.lua").fork(0, small)
+	const asks = "Upgrade: websocket\nConnection: Upgrade\n"
+	const key, version = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\n", "Sec-WebSocket-Version: 13\n"
+	badKey := "HTTP/1.1 400 Bad Request\nDate: X\nContent-Length: 41\n\nSec-WebSocket-Key is missing or malformed"
+	upgrade := func(why string) string {
+		return fmt.Sprintf("HTTP/1.1 426 Upgrade Required\nConnection: Upgrade\nUpgrade: websocket\nSec-WebSocket-Version: 13\nDate: X\nContent-Length: %d\n\n%s", len(why), why)
+	}
+	for _, c := range []struct{ method, fields, want string }{
+		{"GET", asks + version, badKey},
+		{"GET", asks + version + key + key, badKey},
+		{"GET", asks + version + "Sec-WebSocket-Key: x\n", badKey},
+		{"GET", key + version, upgrade("the request does not ask for WebSocket")},
+		{"GET", asks + key + "Sec-WebSocket-Version: 12\n", upgrade("the client does not speak version 13 of WebSocket")},
+		{"PUT", asks + key + version, upgrade("the request is not a GET without a body")},
+	} {
+		r := w.do(request{head: c.method + " /try HTTP/1.1\n" + c.fields + "A: b"})
+		w.check(r, c.want, 0)
 	}
 }
 

@@ -107,6 +107,11 @@ int mb_listen(lua_State *L);
 uint32_t mb_pools(void);
 const mb_pool *mb_pool_at(uint32_t i);
 
+/* --- process_orphan.c --------------------------------------------------------- */
+
+void mb_orphan_watch(void); /* from now on, this process ends with the server, whatever it does */
+void mb_orphan_unwatch(void);
+
 /* --- process_tester.c --------------------------------------------------------- */
 
 int mb_tester_run(const mb_pool *p, const char *file); /* returns the exit code */

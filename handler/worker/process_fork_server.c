@@ -170,13 +170,13 @@ static int do_fork(const mb_msg *m, const uint8_t *payload, int *fds, int nfds)
 	return 0;
 }
 
-/* Called in the child. Without a thread that would notice the end of the server, an alarm ends
- * tests that hang. */
+/* Called in the child. An alarm ends tests that hang, if the server does not do that. */
 _Noreturn static void become_tester(const mb_msg_test *t, const char *file, int *fds)
 {
 	leave_fork_server(fds[0], fds[1]);
 	signal(SIGALRM, SIG_DFL);
 	alarm(t->seconds);
+	mb_orphan_watch();
 	mb_dict_forked();
 	_exit(mb_tester_run(mb_pool_at(t->pool), *file ? file : NULL));
 }
@@ -276,6 +276,7 @@ static void fork_server(int argc, char **argv)
 	fcntl(process.control, F_SETFD, FD_CLOEXEC);
 	signal(SIGPIPE, SIG_IGN);
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	mb_orphan_watch();
 	mb_own_begin();
 	lua_State *L = process.L = mb_state_new(argc, argv);
 	if (!L)
@@ -295,6 +296,7 @@ static void fork_server(int argc, char **argv)
 	mb_files_report();
 	const char *warning = process.warning ? process.warning : "";
 	mb_message_send(process.control, MB_MSG_READY, warning, strlen(warning));
+	mb_orphan_unwatch(); /* the messages are read from now on */
 	serve_messages();
 }
 

@@ -252,6 +252,8 @@ static mb_text field_of(lua_State *L, const char *name)
 	return t;
 }
 
+static const char bad_key[] = "Sec-WebSocket-Key is missing or malformed";
+
 /* NULL, or why the request does not begin a WebSocket. */
 static const char *no_handshake(lua_State *L)
 {
@@ -265,20 +267,23 @@ static const char *no_handshake(lua_State *L)
 	if (version.n != 2 || memcmp(version.p, "13", 2))
 		return "the client does not speak version 13 of WebSocket";
 	if (field_of(L, "sec-websocket-key").n != 24)
-		return "Sec-WebSocket-Key is missing or malformed";
+		return bad_key;
 	return NULL;
 }
 
-/* RFC 9110 §15.5.22 */
+/* RFC 9110 §15.5.22. A request with a bad key is malformed, whatever it is upgraded to (RFC 6455 §4.2.2). */
 static int refuse(lua_State *L, const char *why)
 {
 	static const char upgrade[] = "Upgrade", websocket[] = "websocket", version[] = "Sec-WebSocket-Version",
 		connection[] = "Connection"; /* RFC 9110 §7.8: it belongs to an Upgrade field */
-	mb_send_begin(L, verb, "426 Upgrade Required");
+	int malformed = why == bad_key;
+	mb_send_begin(L, verb, malformed ? "400 Bad Request" : "426 Upgrade Required");
 	response.state = MB_RESPONSE_STATUS;
-	mb_response_field(connection, sizeof connection - 1, upgrade, sizeof upgrade - 1);
-	mb_response_field(upgrade, sizeof upgrade - 1, websocket, sizeof websocket - 1);
-	mb_response_field(version, sizeof version - 1, "13", 2);
+	if (!malformed) {
+		mb_response_field(connection, sizeof connection - 1, upgrade, sizeof upgrade - 1);
+		mb_response_field(upgrade, sizeof upgrade - 1, websocket, sizeof websocket - 1);
+		mb_response_field(version, sizeof version - 1, "13", 2);
+	}
 	lua_pushnil(L);
 	lua_pushstring(L, why);
 	return 0;

@@ -8,18 +8,13 @@
 package main
 
 import (
-	"context"
 	"flag"
 	"fmt"
 	"log"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"moonbridge/engine"
 	"moonbridge/handler"
-	"moonbridge/handler/backend"
 )
 
 // hello answers every path. It runs on an event loop, which is one goroutine for many connections: while hello runs,
@@ -48,33 +43,21 @@ func main() {
 	blocking := flag.String("blocking", "127.0.0.1:8082", "address of the handler that may block")
 	flag.Parse()
 
-	e, err := engine.New(engine.Options{})
+	e, err := engine.New(engine.Options{}) // Options and Limits that are not set have defaults
+	check(err)
+	ln, err := e.ServeTCP(*fast, handler.OnLoop(handler.Func(hello)), engine.Limits{})
+	check(err)
+	log.Printf("on the loops: http://%s/", ln.Addr())
+	// At most 100 requests run at a time, and 1024 wait. More get 503 at once, as do those that have waited for 10 s.
+	ln, err = e.ServeTCP(*blocking, handler.Blocking(handler.Func(slow), 100), engine.Limits{})
+	check(err)
+	log.Printf("may block: http://%s/", ln.Addr())
+	// Both serve until SIGINT (Ctrl-C) or SIGTERM. Then requests in progress have 10 seconds to complete.
+	check(e.ShutdownOnSignal(10 * time.Second))
+}
+
+func check(err error) {
 	if err != nil {
 		log.Fatal(err)
-	}
-	serve := func(where, address string, b backend.Backend) {
-		ln, err := e.Open("tcp", address, engine.OpenOptions{})
-		if err != nil {
-			log.Fatal(err)
-		}
-		// 0 becomes Request.Listener, which is not used here.
-		if err := e.Serve(ln, b, 0, engine.Limits{}); err != nil {
-			log.Fatal(err)
-		}
-		log.Printf("%s: http://%s/", where, ln.Addr())
-	}
-	serve("on the loops", *fast, handler.OnLoop(handler.Func(hello)))
-	// At most 100 requests run at a time, and 1024 wait. More get 503 at once, as do those that have waited for 10 s.
-	serve("may block", *blocking, handler.Blocking(handler.Func(slow), 100))
-
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	<-ctx.Done()
-	stop() // a second signal ends the program at once
-	// Requests in progress have 10 seconds to complete.
-	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	if err := e.Shutdown(grace); err != nil {
-		log.Fatal("connections were cut: ", err)
 	}
 }

@@ -171,7 +171,7 @@ func exchange(t *testing.T, conn net.Conn, f, want ws.Frame) {
 func TestWebsocket(t *testing.T) {
 	address := start(t, "websocket", "ws")
 	conn := dial(t, address)
-	large := bytes.Repeat([]byte("0123456789abcdef"), 16<<10)
+	large := bytes.Repeat([]byte("0123456789abcdef"), 15<<10)
 	for _, f := range []ws.Frame{
 		ws.NewTextFrame([]byte("hello")),
 		ws.NewTextFrame(nil),
@@ -183,9 +183,9 @@ func TestWebsocket(t *testing.T) {
 		exchange(t, conn, f, f)
 	}
 	exchange(t, conn, ws.NewPingFrame([]byte("x")), ws.NewPongFrame([]byte("x")))
-	bye := ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusNormalClosure, ""))
-	exchange(t, dial(t, address), ws.NewCloseFrame(nil), bye)
-	exchange(t, conn, ws.NewCloseFrame(ws.NewCloseFrameBody(4000, "bye")), bye)
+	exchange(t, dial(t, address), ws.NewCloseFrame(nil), ws.NewCloseFrame(nil))
+	bye := ws.NewCloseFrame(ws.NewCloseFrameBody(4000, "bye"))
+	exchange(t, conn, bye, bye)
 	if n, err := conn.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("after the close frame: %d, %v", n, err)
 	}
@@ -193,31 +193,26 @@ func TestWebsocket(t *testing.T) {
 
 func TestWebsocketRefuses(t *testing.T) {
 	address := start(t, "websocket", "ws")
-	for _, tt := range []struct {
-		name string
-		f    ws.Frame
-		code ws.StatusCode
+	for name, tt := range map[string]struct {
+		in   string
+		want []byte
 	}{
-		{"a continuation of nothing", ws.NewFrame(ws.OpContinuation, true, nil), ws.StatusProtocolError},
-		{"a frame that is too large", ws.NewBinaryFrame(make([]byte, 256<<10+1)), ws.StatusMessageTooBig},
+		"not masked":             {"\x81\x01x", ws.CompiledCloseProtocolError},
+		"of an impossible size":  {"\x82\xff\xff\xff\xff\xff\xff\xff\xff\xffmask", ws.CompiledCloseProtocolError},
+		"larger than the memory": {"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xffmask" + strings.Repeat("x", 256<<10), nil},
+		"a little too large":     {"\x82\xff\x00\x00\x00\x00\x00\x04\x00\x00mask" + strings.Repeat("x", 256<<10), nil},
 	} {
-		exchange(t, dial(t, address), tt.f, ws.NewCloseFrame(ws.NewCloseFrameBody(tt.code, "")))
-	}
-	// A length must be in its shortest form.
-	for _, length := range []string{"\xfe\x00\x05", "\xfe\x00\x7d", "\xff\x00\x00\x00\x00\x00\x00\x00\x05", "\xff\x00\x00\x00\x00\x00\x00\xff\xff"} {
 		conn := dial(t, address)
-		io.WriteString(conn, "\x81"+length+"mask"+strings.Repeat("x", 125))
-		got, err := ws.ReadFrame(conn)
-		if want := ws.NewCloseFrameBody(ws.StatusProtocolError, ""); err != nil || got.Header.OpCode != ws.OpClose || !bytes.Equal(got.Payload, want) {
-			t.Errorf("length %q: got %v %.100q, %v", length, got.Header, got.Payload, err)
+		go io.WriteString(conn, tt.in)
+		if got, err := io.ReadAll(conn); err != nil || !bytes.Equal(got, tt.want) {
+			t.Errorf("a frame that is %s: %q, %v; want %q", name, got, err, tt.want)
 		}
 	}
 	if res, _ := request(t, "GET", "http://"+address+"/", ""); res.StatusCode < 400 {
 		t.Errorf("a request without Upgrade: %d", res.StatusCode)
 	}
 	for name, text := range map[string]string{
-		"half": "G", "without an end": "GET / HTTP/1.1\r\nA: " + strings.Repeat("x", 4<<10),
-		"a byte too long": sized(4<<10 + 1),
+		"half": "G", "without an end": "GET / HTTP/1.1\r\nA: " + strings.Repeat("x", 256<<10),
 	} {
 		conn, err := net.Dial("tcp", address)
 		if err != nil {
@@ -235,28 +230,31 @@ func TestWebsocketRefuses(t *testing.T) {
 	}
 }
 
-// sized returns a request for WebSocket of this many bytes.
-func sized(n int) string {
-	head := "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" +
-		"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nA: "
-	return head + strings.Repeat("x", n-len(head)-len("\r\n\r\n")) + "\r\n\r\n"
-}
-
-// A request may have 4 KiB, with the empty line, and arrive in as many parts.
-func TestWebsocketLongRequest(t *testing.T) {
+// A request and frames may arrive in as many parts as they have bytes.
+func TestWebsocketInParts(t *testing.T) {
 	conn, err := net.Dial("tcp", start(t, "websocket", "ws"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(patience))
-	for _, b := range []byte(sized(4 << 10)) {
-		if _, err := conn.Write([]byte{b}); err != nil {
-			t.Fatal(err)
+	send := func(text []byte) {
+		for i := range text {
+			if _, err := conn.Write(text[i : i+1]); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
-	if res, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || res.StatusCode != http.StatusSwitchingProtocols {
-		t.Errorf("%+v, %v", res, err)
+	send([]byte("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" +
+		"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"))
+	r := bufio.NewReader(conn)
+	if res, err := http.ReadResponse(r, nil); err != nil || res.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	f := ws.NewTextFrame(bytes.Repeat([]byte("x"), 200))
+	send(ws.MustCompileFrame(ws.MaskFrame(f)))
+	if got, err := ws.ReadFrame(r); err != nil || got.Header != f.Header || !bytes.Equal(got.Payload, f.Payload) {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
 

@@ -1,6 +1,5 @@
-// Command memcached is a cache that speaks a part of memcached's text protocol (get, set, delete, version) on the
-// engine's event loops: an idle connection has no goroutine and no buffer. It is not for production: values stay until
-// they are deleted, and any other command ends the connection.
+// Command memcached is a cache that speaks a part of memcached's text protocol: get, set, delete and version, with one key
+// at a time and without noreply. Values stay until they are deleted.
 //
 //	go run ./examples/go/memcached    # then: printf 'set a 0 0 2\r\nhi\r\nget a\r\n' | nc -N 127.0.0.1 11211
 package main
@@ -8,9 +7,7 @@ package main
 import (
 	"bytes"
 	"flag"
-	"fmt"
 	"log"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,113 +17,52 @@ import (
 	"moonbridge/handler/backend"
 )
 
-const (
-	lineMax  = 2048      // bytes of the line that a command begins with
-	valueMax = 256 << 10 // bytes of a value
-	keysMax  = 16        // of one get: bounds what waits in memory for a slow client
-)
-
-// cache is a backend.Protocol: the engine calls Open for each connection, and then the methods of its session.
+// cache is shared by all connections.
 type cache struct {
-	// key -> what get sends, e.g. "VALUE a 0 2\r\nhi\r\n". All loops share it.
-	replies sync.Map
+	mu     sync.Mutex        // several event loops call command at the same time
+	values map[string]string // what get answers, by key: "VALUE a 0 2\r\nhi\r\n", for example
 }
 
-func (m *cache) Open(backend.Conn) backend.Stream { return session{m} }
-
-// session is one connection. Its methods run on an event loop, and must not block (see example hello). A panic would
-// end the program.
-type session struct{ cache *cache }
-
-// Data is called when bytes have arrived, or the client has finished sending.
-func (s session) Data(c backend.Conn) {
-	// Full: the client reads too slowly, and Room is called later, or the connection is closed.
-	for !c.Full() {
-		n := s.command(c, c.Unread())
-		if n == 0 {
-			break
-		}
-		c.Discard(n) // the rest will be in Unread again
-	}
-	if c.Ended() && !c.Full() { // no complete command is left, and no more comes
-		c.Close() // after what is kept was sent
-	}
-}
-
-// Room is called when the client has read enough: the connection is not Full any more.
-func (s session) Room(c backend.Conn)        { s.Data(c) }
-func (s session) Closed(backend.Conn, error) {}
-
-// command carries out the command that input begins with, and returns its length, or 0 to stop: it is incomplete (Data
-// is called again when there is more), or fail has closed the connection. Write never blocks.
-func (s session) command(c backend.Conn, input []byte) int {
-	line, _, complete := bytes.Cut(input[:min(len(input), lineMax)], []byte("\n"))
+// command carries out the command that input begins with, and returns its length. If it is incomplete, it returns 0, and
+// is called again when more has arrived. It runs on an event loop, and must not block (see example hello). Write does not.
+func (m *cache) command(c backend.Conn, input []byte) int {
+	line, rest, complete := bytes.Cut(input, []byte("\n"))
 	if !complete {
-		if len(input) >= lineMax {
-			return fail(c, "CLIENT_ERROR line too long")
-		}
 		return 0
 	}
-	lineEnd := len(line) + len("\n")
-	name, rest, _ := strings.Cut(strings.TrimRight(string(line), "\r"), " ")
-	args := strings.FieldsFunc(rest, func(r rune) bool { return r == ' ' }) // keys may have other blanks
+	length := len(line) + len("\n")
+	words := strings.FieldsFunc(string(line), func(r rune) bool { return r == ' ' || r == '\r' }) // it ends with CR LF
+	answer := "ERROR"
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	switch {
-	case name == "get" && len(args) > 0 && len(args) <= keysMax:
-		for _, key := range args {
-			if stored, found := s.cache.replies.Load(key); found {
-				c.Write(stored.([]byte))
-			}
-		}
-		reply(c, nil, "END")
-	case name == "set" && len(args) >= 4:
-		return s.set(c, args, input, lineEnd)
-	case name == "delete" && len(args) > 0: // delete KEY [noreply]
-		answer := "NOT_FOUND"
-		if _, found := s.cache.replies.LoadAndDelete(args[0]); found {
+	case len(words) == 2 && words[0] == "get":
+		answer = m.values[words[1]] + "END"
+	case len(words) == 2 && words[0] == "delete":
+		answer = "NOT_FOUND"
+		if _, found := m.values[words[1]]; found {
 			answer = "DELETED"
 		}
-		reply(c, args[1:], answer)
-	case name == "version":
-		reply(c, nil, "VERSION 1.0.0")
-	default:
-		return fail(c, "ERROR")
+		delete(m.values, words[1])
+	case len(words) == 5 && words[0] == "set": // set KEY FLAGS SECONDS LENGTH, and on the next line the value
+		size, err := strconv.ParseUint(words[4], 10, 16) // 16 bits: a value has less than 64 KiB
+		if err != nil {
+			break
+		}
+		length += int(size) + len("\r\n")
+		if length > len(input) {
+			return 0
+		}
+		m.values[words[1]] = "VALUE " + words[1] + " " + words[2] + " " + words[4] + "\r\n" + string(rest[:size]) + "\r\n"
+		answer = "STORED"
+	case len(words) == 1 && words[0] == "version":
+		answer = "VERSION 1.0.0"
 	}
-	return lineEnd
-}
-
-// set is the command: set KEY FLAGS SECONDS LENGTH [noreply], and after the line the value and CR LF. SECONDS is
-// ignored.
-func (s session) set(c backend.Conn, args []string, input []byte, lineEnd int) int {
-	flags, badFlags := strconv.ParseUint(args[1], 10, 32)
-	length, badLength := strconv.ParseUint(args[3], 10, 32)
-	if badFlags != nil || badLength != nil || length > valueMax {
-		return fail(c, "CLIENT_ERROR bad data chunk")
+	c.Write([]byte(answer + "\r\n"))
+	if answer == "ERROR" {
+		c.Close() // what follows may be a value, and must not be taken for commands
 	}
-	end := lineEnd + int(length) + len("\r\n")
-	if end > len(input) {
-		return 0
-	}
-	value := input[lineEnd:end] // with its CR LF
-	if !bytes.HasSuffix(value, []byte("\r\n")) {
-		return fail(c, "CLIENT_ERROR bad data chunk")
-	}
-	s.cache.replies.Store(args[0], fmt.Appendf(nil, "VALUE %s %d %d\r\n%s", args[0], flags, length, value))
-	reply(c, args[4:], "STORED")
-	return end
-}
-
-// reply sends the answer to a command, unless its options say that the client wants none.
-func reply(c backend.Conn, options []string, text string) {
-	if !slices.Contains(options, "noreply") {
-		c.Write([]byte(text + "\r\n"))
-	}
-}
-
-// fail answers, and ends the connection: a value that follows a bad command would be read as commands.
-func fail(c backend.Conn, text string) int {
-	reply(c, nil, text)
-	c.Close()
-	return 0
+	return length
 }
 
 func main() {
@@ -136,11 +72,14 @@ func main() {
 	check(err)
 	ln, err := e.Open("tcp", *address, engine.OpenOptions{})
 	check(err)
-	// Input must hold a whole command: at that many unread bytes nothing more is read.
-	bounds := backend.Bounds{Input: lineMax + valueMax + len("\r\n"), Idle: 10 * time.Minute}
-	check(e.ServeProtocol(ln, new(cache), engine.ProtocolOptions{Bounds: bounds}))
+	m := &cache{values: map[string]string{}}
+	// EachMessage calls m.command for each command of a client, and waits while the client does not read the answers. A
+	// connection ends if a command is longer than Input (64 KiB for a value, 4 for its line), or if Idle passes without a byte.
+	options := engine.ProtocolOptions{Bounds: backend.Bounds{Input: 68 << 10, Idle: 10 * time.Minute}}
+	check(e.ServeProtocol(ln, backend.EachMessage(m.command), options))
 	log.Print("memcached: ", ln.Addr())
-	select {} // a signal ends the process; example hello shows an orderly shutdown
+	// It serves until SIGINT (Ctrl-C) or SIGTERM. Then commands that have begun have 10 seconds to complete.
+	check(e.ShutdownOnSignal(10 * time.Second))
 }
 
 func check(err error) {

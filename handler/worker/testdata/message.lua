@@ -9,6 +9,9 @@ listen{
 	connect = http.generate_handler(function(request)
 		if request.path == "subscribe" then
 			request:subscribe{ channels = "a" }
+		elseif request.path == "try" then
+			local _, why = request:accept_websocket{ handler = "nothing" }
+			request:send_data(why)
 		else
 			assert(request:accept_websocket{ handler = "nothing", protocols = { "b", "c" } })
 		end

@@ -5,18 +5,14 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"flag"
 	"io"
 	"log"
 	"net/http"
-	"os"
-	"os/signal"
 	"strconv"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -101,25 +97,15 @@ func main() {
 	flag.Parse()
 	e, err := engine.New(engine.Options{})
 	check(err)
-	ln, err := e.Open("tcp", *address, engine.OpenOptions{})
-	check(err)
 	// At most 100 requests run at a time, and 1024 wait. More get 503 at once, as do those that have waited for 10 s.
 	b := handler.Blocking(handler.HTTP(new(notes).routes()), 100)
 	// Slow clients occupy no handlers: a body is at most 64 KiB, which the engine reads before it calls the handler (the
 	// default of Limits.BufferBody), and up to 16 MiB of a response wait in a file until the client has taken them.
-	limits := engine.Limits{BodyBytes: 64 << 10, SpoolOutput: 16 << 20}
-	check(e.Serve(ln, b, 0, limits)) // 0 becomes Request.Listener, which is not used here
+	ln, err := e.ServeTCP(*address, b, engine.Limits{BodyBytes: 64 << 10, SpoolOutput: 16 << 20})
+	check(err)
 	log.Printf("http://%s/", ln.Addr())
-
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	<-ctx.Done()
-	stop() // a second signal ends the program at once
-	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	if err := e.Shutdown(grace); err != nil {
-		log.Fatal("connections were cut: ", err)
-	}
+	// It serves until SIGINT (Ctrl-C) or SIGTERM. Then requests in progress have 10 seconds to complete.
+	check(e.ShutdownOnSignal(10 * time.Second))
 }
 
 func check(err error) {

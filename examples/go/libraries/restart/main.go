@@ -29,77 +29,7 @@ import (
 	"moonbridge/handler"
 )
 
-func main() {
-	address := flag.String("address", "127.0.0.1:8081", "where to listen")
-	flag.Parse()
-	if err := run(*address); err != nil {
-		log.Fatal(err)
-	}
-}
-
-func run(address string) error {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	restarts := make(chan os.Signal, 1)
-	signal.Notify(restarts, syscall.SIGUSR2)
-	upgrader, err := tableflip.New(tableflip.Options{})
-	if err != nil {
-		return err
-	}
-	e, err := engine.New(engine.Options{})
-	if err != nil {
-		return err
-	}
-	socket, err := upgrader.Listen("tcp", address) // a new one, or that of the old process
-	if err != nil {
-		return err
-	}
-	ln, err := e.Adopt(socket) // from here on it is the engine's; a child has a duplicate
-	if err != nil {
-		return err
-	}
-	// At most 100 requests at a time. 0 becomes Request.Listener, which is not used here.
-	if err := e.Serve(ln, handler.Blocking(handler.Func(whoAmI), 100), 0, engine.Limits{}); err != nil {
-		return err
-	}
-	log.Printf("process %d: http://%s/", os.Getpid(), ln.Addr())
-	if err := upgrader.Ready(); err != nil { // tells the old process, if there is one
-		return err
-	}
-
-	// When ctx ends, be it at SIGTERM, which breaks off an Upgrade in progress, or at the stop below, when nothing is left
-	// to be done.
-	context.AfterFunc(ctx, upgrader.Stop)
-	wait(ctx, restarts, upgrader)
-	stop() // from here on, SIGTERM or an interrupt ends the process at once
-	end, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	// Shutdown alone would close idle connections at once, although a request may just be arriving on one: Retire
-	// leaves them open for a second. Its error does not matter: Shutdown tells whether connections are left.
-	e.Retire(end)
-	if err := e.Shutdown(end); err != nil {
-		return fmt.Errorf("connections were cut: %w", err)
-	}
-	return nil
-}
-
-// wait returns when this process is to end: ctx has ended, or a child serves.
-func wait(ctx context.Context, restarts <-chan os.Signal, upgrader *tableflip.Upgrader) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-restarts:
-			err := upgrader.Upgrade() // returns nil when a child serves
-			if err == nil {
-				return
-			}
-			log.Print("restart: ", err) // this process goes on, unless ctx has ended
-		}
-	}
-}
-
-// whoAmI may block.
+// whoAmI may block (see example hello).
 func whoAmI(w *handler.Response, r *handler.Request) {
 	w.Set("Content-Type", "text/plain")
 	if string(r.Path()) == "slow" {
@@ -107,4 +37,48 @@ func whoAmI(w *handler.Response, r *handler.Request) {
 		time.Sleep(time.Second)
 	}
 	fmt.Fprintf(w, "process %d\n", os.Getpid())
+}
+
+func main() {
+	address := flag.String("address", "127.0.0.1:8081", "where to listen")
+	flag.Parse()
+	restarts := make(chan os.Signal, 1)
+	signal.Notify(restarts, syscall.SIGUSR2)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+
+	upgrader, err := tableflip.New(tableflip.Options{})
+	check(err)
+	socket, err := upgrader.Listen("tcp", *address) // a new one, or that of the old process
+	check(err)
+	e, err := engine.New(engine.Options{})
+	check(err)
+	ln, err := e.Adopt(socket) // from here on it is the engine's; a child has a duplicate
+	check(err)
+	// At most 100 requests at a time. 0 becomes Request.Listener, which is not used here.
+	check(e.Serve(ln, handler.Blocking(handler.Func(whoAmI), 100), 0, engine.Limits{}))
+	log.Printf("process %d: http://%s/", os.Getpid(), ln.Addr())
+	check(upgrader.Ready()) // step 2
+
+	go func() {
+		for range restarts {
+			if err := upgrader.Upgrade(); err != nil { // step 1; returns when the child is ready
+				log.Print("restart: ", err)
+			}
+		}
+	}()
+	context.AfterFunc(ctx, upgrader.Stop) // SIGTERM or an interrupt ends this process, and a child that is not ready
+	<-upgrader.Exit()                     // a child is ready, or Stop was called
+	stop()                                // from here on, SIGTERM or an interrupt ends this process at once
+
+	// Step 3. Retire ends as Shutdown does, but leaves idle connections open for a second: a request may just be arriving.
+	grace, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	e.Retire(grace)
+	check(e.Shutdown(grace)) // an error if connections are left, which it cuts
+}
+
+func check(err error) {
+	if err != nil {
+		log.Fatal(err)
+	}
 }
