@@ -25,7 +25,7 @@ GO_LIST = go list -buildvcs=false
 
 export MAINTAINER
 
-.PHONY: help deps build serve test lint bench bench-quick install dist test-dist clean
+.PHONY: help deps build serve test test-programs test-packages lint bench bench-quick install dist test-dist clean
 
 help:
 	@echo 'make serve   build, and run an example on http://127.0.0.1:$(PORT)/ (PORT=9000 for another port)'
@@ -50,23 +50,29 @@ serve: build
 	@echo 'http://127.0.0.1:$(PORT)/  (Ctrl-C ends it)'
 	@exec bin/mbserve $(EXAMPLE) $(PORT)
 
-# Go's own report comes last, so that it is what a reader of the log sees. go vet has run already when tests begin. The two tests
-# with names count allocations and instructions, which the race detector changes. The tests of mbserve mostly wait: four at a time
-# do not need more than two cores.
+# Go's own report comes last, so that it is what a reader of the log sees. go vet has run already when tests begin. The tests of programs
+# mostly wait, and the others mostly compute, so they run at the same time.
 test: deps build
 	scripts/check-format
 	go vet ./...
 	scripts/check-tidy
 	scripts/check-portable
 	scripts/check-binary $(LUA)
+	scripts/beside '$(MAKE) --no-print-directory test-programs' '$(MAKE) --no-print-directory test-packages'
+
+# Four tests of mbserve at a time do not need more than two cores.
+test-programs:
+	go test -vet=off -timeout 20m -parallel 4 $$($(GO_LIST) ./... | grep -E '$(PROGRAMS)')
 	scripts/test-lua54
+
+# The two tests with names count allocations and instructions, which the race detector changes.
+test-packages:
 	@if [ -f benchmarks/go.mod ]; then set -x; cd benchmarks && go vet ./... && go test -timeout 20m ./...; fi
 	cd handler/parity && go vet ./... && go test -timeout 5m ./...
 	cd examples/go/libraries && go vet ./... && go test -timeout 20m ./...
 	cd packaging/tools && go vet ./manpage ./sbom ./image ./manifests && go test -timeout 5m ./manpage ./sbom ./image ./manifests
 	go test -vet=off -race -timeout 20m $$($(GO_LIST) ./... | grep -Ev '$(PROGRAMS)')
 	go test -vet=off -run '^(TestAccessLogAllocatesNothing|TestInstructions)$$' ./engine ./httpparse
-	go test -vet=off -timeout 20m -parallel 4 $$($(GO_LIST) ./... | grep -E '$(PROGRAMS)')
 
 lint:
 	scripts/check-format

@@ -5,8 +5,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // programsIn makes a directory of programs, which are shell scripts.
@@ -106,5 +109,45 @@ func TestInstallIntoAnotherRoot(t *testing.T) {
 	}
 	if said, ok := script(t, []string{"DESTDIR=/another/root", "MAKEFLAGS="}, "make", "-n", "install"); !ok || !strings.Contains(said, "DESTDIR='/another/root'") {
 		t.Error(said)
+	}
+}
+
+// Two commands run at once: each waits for the other here. What the first says comes last, and a failure of either is one of both. The
+// first hears an interrupt, which a command in the background would ignore, and does not outlive the second.
+func TestBeside(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"a", "b"} {
+		if err := exec.Command("mkfifo", filepath.Join(dir, name)).Run(); err != nil {
+			t.Skip("no mkfifo: ", err)
+		}
+	}
+	env := []string{"DIR=" + dir}
+	said, ok := script(t, env, "scripts/beside", `echo first; : >"$DIR/a"; : <"$DIR/b"`, `: <"$DIR/a"; echo second; : >"$DIR/b"`)
+	if !ok || said != "second\nfirst\n" {
+		t.Errorf("%q, %v", said, ok)
+	}
+	for _, c := range [][3]string{
+		{"echo x; exit 1", "true", "x\nfailed: echo x; exit 1\n"},
+		{"echo x", "exit 2", "x\nfailed: exit 2\n"},
+		{"kill -INT $$; echo ignored", "true", "failed: kill -INT $$; echo ignored\n"},
+	} {
+		if said, ok := script(t, env, "scripts/beside", c[0], c[1]); ok || !strings.HasSuffix(said, c[2]) {
+			t.Errorf("%q: %q, %v", c[:2], said, ok)
+		}
+	}
+	said, ok = script(t, env, "scripts/beside", `echo $$ >"$DIR/a"; exec sleep 1000`, `read -r pid <"$DIR/a"; echo "$pid"; kill -TERM $PPID`)
+	if ok {
+		t.Error("it has survived its end")
+	}
+	first, _, _ := strings.Cut(said, "\n")
+	pid, err := strconv.Atoi(first)
+	if err != nil {
+		t.Fatalf("%q", said)
+	}
+	for end := time.Now().Add(time.Minute); syscall.Kill(pid, 0) == nil; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			syscall.Kill(pid, syscall.SIGKILL)
+			t.Fatal("the first command runs on")
+		}
 	}
 }

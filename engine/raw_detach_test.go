@@ -164,8 +164,9 @@ func TestDetachedCopy(t *testing.T) {
 	sending.Wait()
 }
 
-// What is held is sent after Close, even if an attempt to send it has failed before. Then the connection is closed.
-func TestDetachedClosesAfterError(t *testing.T) {
+// accepted returns a connection that no engine has, and its peer.
+func accepted(t *testing.T) (net.Conn, *peer) {
+	t.Helper()
 	ln, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -176,6 +177,13 @@ func TestDetachedClosesAfterError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { c.Close() })
+	return c, p
+}
+
+// What is held is sent after Close, even if an attempt to send it has failed before. Then the connection is closed.
+func TestDetachedClosesAfterError(t *testing.T) {
+	c, p := accepted(t)
 	c.SetWriteDeadline(time.Unix(1, 0))
 	held := noise(100_000)
 	d := newDetached(c, nil, held).(*detachedConn)
@@ -209,16 +217,7 @@ func (f *failing) Write(b []byte) (n int, err error) {
 
 // A write under way while the connection is closed may fail because of an earlier deadline. What is held is sent all the same.
 func TestDetachedClosesWhileWriteFails(t *testing.T) {
-	ln, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	p := dialOn(t, "tcp4", ln.Addr().String())
-	c, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	c, p := accepted(t)
 	f := &failing{streamConn: c.(streamConn), began: make(chan struct{}), fail: make(chan struct{})}
 	held := noise(100_000)
 	d := newDetached(f, nil, held)
@@ -262,18 +261,9 @@ func TestDetachAfterClose(t *testing.T) {
 // holding returns a connection that sends b with small buffers, and its peer. With TLS both are encrypted.
 func holding(t *testing.T, b []byte, secure bool) (*detachedConn, net.Conn) {
 	t.Helper()
-	ln, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	var p net.Conn = dialOn(t, "tcp4", ln.Addr().String()).stream
+	c, client := accepted(t)
+	var p net.Conn = client.stream
 	p.(*net.TCPConn).SetReadBuffer(16 << 10)
-	c, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
 	c.(*net.TCPConn).SetWriteBuffer(16 << 10)
 	if secure {
 		server, client := tls.Server(c, serverConfig()), tls.Client(p, clientConfig())
@@ -371,17 +361,8 @@ func (s *signalling) Write(b []byte) (int, error) {
 
 // After Close no call reads or writes any more, and each says why, whether something is still held or not. What is held is sent.
 func TestDetachedCallsAfterClose(t *testing.T) {
-	ln, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
 	for _, held := range [][]byte{nil, noise(20_000_000)} {
-		p := dialOn(t, "tcp4", ln.Addr().String())
-		c, err := ln.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
+		c, p := accepted(t)
 		d := newDetached(c, []byte("unread"), bytes.Clone(held)).(*detachedConn)
 		d.Close()
 		var got bytes.Buffer
@@ -408,17 +389,8 @@ func TestDetachedCallsAfterClose(t *testing.T) {
 
 // Close ends a WriteTo under way.
 func TestDetachedCloseDuringWriteTo(t *testing.T) {
-	ln, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
 	for _, held := range [][]byte{nil, noise(20_000_000)} {
-		p := dialOn(t, "tcp4", ln.Addr().String())
-		c, err := ln.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
+		c, p := accepted(t)
 		d := newDetached(c, []byte("unread"), bytes.Clone(held)).(*detachedConn)
 		to, ended := &signalling{began: make(chan struct{})}, make(chan error, 1)
 		go func() {

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"moonbridge/handler/backend"
+	"moonbridge/reactor/reactortest"
 )
 
 // dialFrom dials on loop 0 and returns what it fails with.
@@ -79,21 +80,17 @@ func silent(t *testing.T) netip.AddrPort {
 
 func TestRawDialFails(t *testing.T) {
 	e := startEngine(t, Options{Loops: 1})
-	free, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	free.Close()
+	free := reactortest.FreePort(t)
 	for _, c := range []struct {
 		name string
 		to   backend.Address
 		o    backend.DialOptions
 		want error
 	}{
-		{"nothing listens", addressOf("tcp4", free.Addr().String()), backend.DialOptions{}, syscall.ECONNREFUSED},
+		{"nothing listens", addressOf("tcp4", free), backend.DialOptions{}, syscall.ECONNREFUSED},
 		{"no socket", backend.Address{Path: filepath.Join(t.TempDir(), "none")}, backend.DialOptions{}, syscall.ENOENT},
 		{"no address", backend.Address{}, backend.DialOptions{}, syscall.EADDRNOTAVAIL},
-		{"not our address", addressOf("tcp4", free.Addr().String()), backend.DialOptions{From: netip.MustParseAddr("192.0.2.1")}, syscall.EADDRNOTAVAIL},
+		{"not our address", addressOf("tcp4", free), backend.DialOptions{From: netip.MustParseAddr("192.0.2.1")}, syscall.EADDRNOTAVAIL},
 		{"no answer", backend.Address{AddrPort: silent(t)}, backend.DialOptions{Timeout: 20 * time.Millisecond}, syscall.ETIMEDOUT},
 	} {
 		if err := dialFrom(t, e, c.to, c.o); !errors.Is(err, c.want) {
@@ -104,7 +101,7 @@ func TestRawDialFails(t *testing.T) {
 		t.Errorf("%d connections are counted", n)
 	}
 	e.spool.filesMax = 0
-	if err := dialFrom(t, e, addressOf("tcp4", free.Addr().String()), backend.DialOptions{}); err != ErrTooManyConns {
+	if err := dialFrom(t, e, addressOf("tcp4", free), backend.DialOptions{}); err != ErrTooManyConns {
 		t.Errorf("no room: %v", err)
 	}
 }
@@ -123,12 +120,8 @@ func TestRawDialTimeout(t *testing.T) {
 func TestRawDialCancel(t *testing.T) {
 	e := startEngine(t, Options{Loops: 1})
 	ln := serveRaw(t, e, "tcp4", echo(t, nil), backend.Bounds{})
-	free, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	free.Close()
-	for _, to := range []backend.Address{addressOf("tcp4", ln.Addr()), addressOf("tcp4", free.Addr().String()), {AddrPort: silent(t)}, {}} {
+	free := reactortest.FreePort(t)
+	for _, to := range []backend.Address{addressOf("tcp4", ln.Addr()), addressOf("tcp4", free), {AddrPort: silent(t)}, {}} {
 		for _, later := range []bool{false, true} {
 			onLoop(t, e.Loop(0), func() {
 				cancelled := false

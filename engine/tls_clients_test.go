@@ -94,6 +94,7 @@ var stranger = sync.OnceValue(func() *x509.Certificate {
 func TestServeChecksClients(t *testing.T) {
 	for _, tt := range clientChecks {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			first, second := &testBackend{window: 64}, &testBackend{window: 64}
 			e := startEngine(t, Options{Loops: 2})
 			ln, err := e.Open("tcp4", "127.0.0.1:0", OpenOptions{})

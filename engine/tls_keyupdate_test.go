@@ -124,6 +124,7 @@ func TestTLSKeyUpdateFlood(t *testing.T) {
 	e, addr := startTLS(t, Options{Loops: 1}, Limits{}, &testBackend{window: 64}, &TLS{Config: serverConfig()})
 	k := newKeyChanger(t, smallBuffers(t, addr))
 	k.Conn.SetDeadline(time.Now().Add(waitMost))
+	handshaken(t, e)
 	onLoop(t, e.Loop(0), func() {
 		for _, c := range e.loops[0].tls.conns {
 			if c != nil {
@@ -157,6 +158,7 @@ func TestTLSKeyUpdatesShareTheLoop(t *testing.T) {
 	}
 	sent = append(sent, k.record(dataKind, "\r\n\r\n")...)
 	taken, most := 0, 0
+	handshaken(t, e)
 	onLoop(t, e.Loop(0), func() {
 		e.loops[0].tls.barrenMost = len(sent) // another limit is tested here
 		plain, secure := &e.loops[0].sys, &e.loops[0].tls.twin.sys

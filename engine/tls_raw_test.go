@@ -15,13 +15,30 @@ import (
 	"moonbridge/handler/backend"
 )
 
-func serveRawTLS(t *testing.T, e *Engine, p backend.Protocol, b backend.Bounds) string {
+func openTLS(t *testing.T, e *Engine) *Listener {
 	t.Helper()
 	ln, err := e.Open("tcp4", "127.0.0.1:0", OpenOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ln.SetTLS(&TLS{Config: serverConfig()})
+	return ln
+}
+
+// serveSocketsTLS serves raw connections with a backend that hands them to the test.
+func serveSocketsTLS(t *testing.T, e *Engine) (*Listener, *socketTaker) {
+	t.Helper()
+	ln := openTLS(t, e)
+	b := &socketTaker{taken: make(chan *net.UnixConn, 1), remotes: make(chan netip.AddrPort, 10)}
+	if err := e.ServeSockets(ln, b, 0); err != nil {
+		t.Fatal(err)
+	}
+	return ln, b
+}
+
+func serveRawTLS(t *testing.T, e *Engine, p backend.Protocol, b backend.Bounds) string {
+	t.Helper()
+	ln := openTLS(t, e)
 	if err := e.ServeProtocol(ln, p, ProtocolOptions{Bounds: b}); err != nil {
 		t.Fatal(err)
 	}
@@ -158,15 +175,7 @@ func connOf(fd int) (net.Conn, error) {
 // A backend of raw connections gets a socket without TLS. Large data passes in both directions, and so do the ends.
 func TestTLSSockets(t *testing.T) {
 	e := startEngine(t, Options{Loops: 1})
-	ln, err := e.Open("tcp4", "127.0.0.1:0", OpenOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := &socketTaker{taken: make(chan *net.UnixConn, 1), remotes: make(chan netip.AddrPort, 1)}
-	ln.SetTLS(&TLS{Config: serverConfig()})
-	if err := e.ServeSockets(ln, b, 0); err != nil {
-		t.Fatal(err)
-	}
+	ln, b := serveSocketsTLS(t, e)
 	p := dialTLS(t, ln.Addr(), clientConfig())
 	worker := waitFor(t, b.taken, "connection")
 	defer worker.Close()
@@ -204,15 +213,7 @@ func TestTLSSockets(t *testing.T) {
 // The end of one side of a relay is the end of the other, and an end in the middle does not look like one at the end.
 func TestTLSSocketsBreakOff(t *testing.T) {
 	e := startEngine(t, Options{Loops: 1})
-	ln, err := e.Open("tcp4", "127.0.0.1:0", OpenOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := &socketTaker{taken: make(chan *net.UnixConn, 1), remotes: make(chan netip.AddrPort, 10)}
-	ln.SetTLS(&TLS{Config: serverConfig()})
-	if err := e.ServeSockets(ln, b, 0); err != nil {
-		t.Fatal(err)
-	}
+	ln, b := serveSocketsTLS(t, e)
 	p := dialTLS(t, ln.Addr(), clientConfig())
 	worker := waitFor(t, b.taken, "connection")
 	io.WriteString(worker, "hello")
@@ -239,15 +240,7 @@ func TestTLSSocketsBreakOff(t *testing.T) {
 // What a client has sent, up to its end, reaches the backend, also if the client resets the connection then.
 func TestTLSSocketsResetAfterTheEnd(t *testing.T) {
 	e := startEngine(t, Options{Loops: 1})
-	ln, err := e.Open("tcp4", "127.0.0.1:0", OpenOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := &socketTaker{taken: make(chan *net.UnixConn, 1), remotes: make(chan netip.AddrPort, 1)}
-	ln.SetTLS(&TLS{Config: serverConfig()})
-	if err := e.ServeSockets(ln, b, 0); err != nil {
-		t.Fatal(err)
-	}
+	ln, b := serveSocketsTLS(t, e)
 	p := dialTLS(t, ln.Addr(), clientConfig())
 	worker := waitFor(t, b.taken, "connection")
 	defer worker.Close()

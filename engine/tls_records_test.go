@@ -42,6 +42,16 @@ func stopClock(t *testing.T, e *Engine) (move func(ms uint64)) {
 	return func(ms uint64) { onLoop(t, e.Loop(0), func() { now += ms }) }
 }
 
+// handshaken waits until the only connection has its handshake behind it, on this side, too. What a client sends together with the end
+// of its handshake is not counted.
+func handshaken(t *testing.T, e *Engine) {
+	t.Helper()
+	await(t, "the handshake is over", func() (over bool) {
+		onLoop(t, e.Loop(0), func() { over = e.Conns() == 1 && len(e.loops[0].tls.handshakes) == 0 })
+		return over
+	})
+}
+
 // live returns copies of the connections that are open. Their handshakes have to be over.
 func live(t *testing.T, e *Engine) (conns []tlsConn) {
 	t.Helper()
@@ -69,6 +79,7 @@ func barren(t *testing.T, e *Engine) (n int) {
 func TestTLSRecordsWithoutData(t *testing.T) {
 	e, addr := startTLS(t, Options{Loops: 1}, Limits{}, &testBackend{window: 64}, &TLS{Config: serverConfig()})
 	k, raw := dialKeyChanger(t, addr)
+	handshaken(t, e)
 	move := stopClock(t, e)
 	p := &peer{t, k.tls, bufio.NewReader(k.tls)}
 	keys := func(n int) (sent []byte) {
@@ -162,10 +173,7 @@ func TestTLSRecordsBesideTheHandshake(t *testing.T) {
 		p := &peer{t, c, bufio.NewReader(c)}
 		cut = min(cut, len(late.held)-end)
 		raw.Write(late.held[:len(late.held)-cut])
-		await(t, "the handshake is over", func() (over bool) {
-			onLoop(t, e.Loop(0), func() { over = e.Conns() == 1 && len(e.loops[0].tls.handshakes) == 0 })
-			return over
-		})
+		handshaken(t, e)
 		raw.Write(late.held[len(late.held)-cut:])
 		p.hears(200)
 		if n := barren(t, e); n != 0 {

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"moonbridge/reactor/reactortest"
 )
 
 // connected waits on a loop until an attempt to connect is over. The descriptor stays with the loop.
@@ -88,12 +90,7 @@ func TestConnectUnix(t *testing.T) {
 }
 
 func TestConnectFails(t *testing.T) {
-	free, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed := free.Addr().(*net.TCPAddr).AddrPort()
-	free.Close()
+	closed := netip.MustParseAddrPort(reactortest.FreePort(t))
 	l := startLoop(t, Options{})
 	fd, err := Connect(closed, netip.Addr{})
 	if err == nil {

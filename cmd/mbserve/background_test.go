@@ -123,6 +123,8 @@ func TestBackgroundInterruptedTwice(t *testing.T) {
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	// Of two signals that are pending, a process takes the smaller one first: it would hear of the interrupt, and stop after that.
+	eventually(t, "it is stopped", func() bool { p, ok := readProcess(pid); return ok && p.state == "T" })
 	s.signal(syscall.SIGINT)
 	eventually(t, "the signal is passed on", func() bool {
 		_, text, _ := strings.Cut(read("/proc/"+itoa(pid)+"/status"), "\nShdPnd:\t")

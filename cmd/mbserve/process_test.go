@@ -25,14 +25,17 @@ func (p process) String() string {
 // marked returns all processes of one server, even reparented ones: each has the server's mark in its environment. A
 // process that has ended has no environment.
 func marked(mark string) (found []process) {
-	entries, _ := filepath.Glob("/proc/[0-9]*/environ")
 	want := []byte(envServer + "=" + mark)
-	for _, name := range entries {
-		env, err := os.ReadFile(name)
+	entries, _ := os.ReadDir("/proc") // filepath.Glob would read the directory of each process
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			continue
+		}
+		env, err := os.ReadFile("/proc/" + entry.Name() + "/environ")
 		if err != nil || !slices.ContainsFunc(bytes.Split(env, []byte{0}), func(e []byte) bool { return bytes.Equal(e, want) }) {
 			continue
 		}
-		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
 		if p, ok := readProcess(pid); ok {
 			found = append(found, p)
 		}

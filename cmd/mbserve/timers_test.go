@@ -64,6 +64,21 @@ func (j *jobs) end() {
 	}
 }
 
+// stop ends the server, whose process is pid now. Until it has ended, each tick is let go: one that begins before the server stops would
+// keep it for the grace time.
+func (j *jobs) stop(s *instance, pid int) {
+	j.t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+		j.t.Fatal(err)
+	}
+	eventually(j.t, "all processes end", func() bool { openFIFO(j.fifo); return len(marked(s.mark)) == 0 })
+	if pid == s.pid() {
+		s.exit(0)
+	} else {
+		s.gone()
+	}
+}
+
 // Over a reload, a timer still has one tick at a time, even if the old script is killed in the middle of one.
 func TestReloadTimerDoesNotOverlap(t *testing.T) {
 	for _, listener := range []string{`name = "job"`, `name = "job", strict = true`, `strict = false`} {
@@ -93,7 +108,7 @@ func TestReloadTimerDoesNotOverlap(t *testing.T) {
 			if n := j.count("begins"); n != 3 {
 				t.Errorf("%d ticks have begun after the kill", n)
 			}
-			j.open()
+			j.stop(s, s.pid())
 		})
 	}
 }
@@ -180,7 +195,7 @@ func TestReloadBrokenKeepsTimers(t *testing.T) {
 	}
 	j.pulses(s, 0)
 	j.end()
-	j.open()
+	j.stop(s, s.pid())
 }
 
 // Reloads do not push a timer back: its next tick comes when it would have come without them.
@@ -232,8 +247,7 @@ func TestUpgradeTimerDoesNotOverlap(t *testing.T) {
 			}
 			<-s.exited
 			j.pulses(s, 1)
-			j.open()
-			s.endOf(pidIn(t, pidName))
+			j.stop(s, pidIn(t, pidName))
 		})
 	}
 }
@@ -267,7 +281,6 @@ func TestUpgradeTwiceTimerDoesNotOverlap(t *testing.T) {
 		t.Errorf("%d ticks are running", n)
 	}
 	j.end()
-	j.open()
 	<-s.exited
-	s.endOf(pid)
+	j.stop(s, pid)
 }

@@ -13,10 +13,16 @@ import (
 // endOf ends a process that the test has not started itself, and waits until it is gone.
 func (s *instance) endOf(pid int) {
 	s.t.Helper()
-	s.ended = true
 	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil && err != syscall.ESRCH {
 		s.t.Error(err)
 	}
+	s.gone()
+}
+
+// gone waits until the last process of the server has ended.
+func (s *instance) gone() {
+	s.t.Helper()
+	s.ended = true
 	s.checkProcesses()
 	s.checkLog()
 }

@@ -29,15 +29,18 @@ func (r *rig) forkServers() (pids []int) {
 
 // inSessions are the living processes of some sessions.
 func inSessions(sessions []int) (pids []int) {
-	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
-	for _, name := range stats {
-		b, err := os.ReadFile(name)
+	entries, _ := os.ReadDir("/proc") // filepath.Glob would read the directory of each process
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		b, err := os.ReadFile("/proc/" + e.Name() + "/stat")
 		if err != nil {
 			continue
 		}
 		// "PID (name) state ppid pgrp session …"
 		f := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
-		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
 		session, _ := strconv.Atoi(f[3])
 		for _, s := range sessions {
 			if s == session && f[0] != "Z" && f[0] != "X" {

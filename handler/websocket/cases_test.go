@@ -22,6 +22,7 @@ func TestAutobahnCases(t *testing.T) {
 		{"HTTP/2", &Compression{Min: 1}, "1 2 3 4 5 6 7 9 10 12 13", wstest.DialH2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel() // one message is on its way at a time
 			address, _ := serve(t, New(Options{MaxMessage: 2 << 20, MaxHeld: 8 << 20, Compression: tt.compression}), echoing{}, nil)
 			for _, k := range wstest.Cases(2, 1<<20) {
 				if chapter, _, _ := strings.Cut(k.ID, "."); !strings.Contains(" "+tt.chapters+" ", " "+chapter+" ") {
