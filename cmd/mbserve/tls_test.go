@@ -236,7 +236,7 @@ func TestSocketTLS(t *testing.T) {
 // Certificates are changed again and again under load. No handshake and no request fails, and connections stay open.
 func TestCertificateReload(t *testing.T) {
 	t.Parallel()
-	times := 20
+	times := 100
 	if testing.Short() {
 		times = 5
 	}
