@@ -3,6 +3,7 @@ package pool
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"reflect"
@@ -17,6 +18,7 @@ import (
 	"moonbridge/handler/channel"
 	"moonbridge/handler/logging"
 	"moonbridge/handler/pool/listen"
+	"moonbridge/handler/shm"
 )
 
 // Config says what to run. The zero value of an optional field stands for its default.
@@ -152,6 +154,9 @@ type Host struct {
 	heldBack atomic.Bool // timers wait for StartTimers
 }
 
+// errNoWorker is the error of a process that was started as the fork server and has come to main.
+var errNoWorker = errors.New("pool: the program is started again as the fork server, but does not import moonbridge/handler/worker")
+
 // Start loads the script and begins to fork workers. It returns when the script has been loaded, with a *ScriptError if it
 // failed, or when ctx ends. The host must be stopped, even if none of its listeners is used.
 func Start(ctx context.Context, cfg Config) (*Host, error) {
@@ -189,6 +194,9 @@ func Check(ctx context.Context, cfg Config) ([]*listen.Spec, error) {
 
 // load makes a host and a fork server that has loaded the script. After an error nothing is left.
 func load(ctx context.Context, cfg Config) (*Host, *forkServer, error) {
+	if _, is := os.LookupEnv(shm.Env); is { // without this, it would start itself again and again
+		return nil, nil, errNoWorker
+	}
 	h := &Host{cfg: cfg, stop: make(chan struct{}), kept: make(chan struct{}), over: make(chan struct{}), hurried: make(chan struct{})}
 	h.hurry = sync.OnceFunc(func() { close(h.hurried) })
 	if err := h.complete(); err != nil {

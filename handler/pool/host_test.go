@@ -15,6 +15,7 @@ import (
 
 	"moonbridge/handler/backend"
 	"moonbridge/handler/pool/listen"
+	"moonbridge/handler/shm"
 )
 
 func TestHello(t *testing.T) {
@@ -59,6 +60,14 @@ func TestStartErrors(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 		defer cancel()
 		if _, err := Start(ctx, setup{script: "hang"}.config(&logBuffer{})); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+	})
+	// In the process that is to be the fork server, package worker takes over before main. A program that does not import it must not start
+	// itself again and again.
+	t.Run("no worker", func(t *testing.T) {
+		t.Setenv(shm.Env, "3")
+		if _, err := Start(context.Background(), setup{}.config(&logBuffer{})); err == nil || !strings.Contains(err.Error(), "does not import moonbridge/handler/worker") {
 			t.Errorf("got %v", err)
 		}
 	})

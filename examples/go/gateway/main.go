@@ -29,7 +29,7 @@ func main() {
 	targets := upstream.Targets(strings.Split(*servers, ",")...)
 	api, err := upstream.New(upstream.Options{
 		// Each server is asked for /health every second. A status from 200 to 399 is a success. A server that fails three
-		// times, there or with requests of clients, is unhealthy until it succeeds again.
+		// times, in checks or with requests of clients, is unhealthy until it succeeds again.
 		Active: &upstream.Active{Path: "/health", Every: time.Second},
 		// While no server is healthy, requests get 503. By default, they would go to all servers.
 		OnlyHealthy: true,
@@ -37,7 +37,7 @@ func main() {
 	check(err)
 	limiter, err := ratelimit.New(ratelimit.Options{Rate: *rate, Burst: 20})
 	check(err)
-	// A request passes the limiter, and then goes to one of the servers of api.
+	// A request passes the limiter, and then goes to one of the servers of api. Both run on the event loops.
 	gateway := limiter.Wrap(proxy.New(proxy.Config{To: proxy.To(api)}))
 
 	e, err := engine.New(engine.Options{})

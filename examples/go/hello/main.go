@@ -18,15 +18,15 @@ import (
 )
 
 // hello answers every path. It runs on an event loop, which is one goroutine for many connections: while hello runs,
-// all other connections of that loop wait. So it must not sleep, use files or databases, or wait for a lock that may be
-// held for long. Several loops call it at once. It must not keep w, r or what they return.
+// all other connections of that loop wait. So it must not compute for long, sleep, use files or databases, or wait for a
+// lock that may be held for long. Several loops may call it at the same time. It must not keep w, r or what they return.
 func hello(w *handler.Response, r *handler.Request) {
 	w.Set("Content-Type", "text/plain")
 	w.WriteString("Hello, world!\n")
 }
 
-// slow answers in parts. It may block: if it takes long, another goroutine takes over the event loop, so other
-// connections are hardly delayed.
+// slow answers in parts. It begins on an event loop, too, but may block: if it takes long, another goroutine takes over the
+// loop, so other connections are hardly delayed. It must not keep w and r either.
 func slow(w *handler.Response, r *handler.Request) {
 	w.Set("Content-Type", "text/plain")
 	for i := range 3 {
@@ -49,7 +49,7 @@ func main() {
 	ln, err := e.ServeTCP(*fast, handler.OnLoop(handler.Func(hello)), engine.Limits{})
 	check(err)
 	log.Printf("on the loops: http://%s/", ln.Addr())
-	// At most 100 requests run at a time. By default, 1024 others wait for up to 10 s; the rest get 503.
+	// At most 100 requests run at a time. By default, 1024 others wait. Those that find no room, or wait for 10 s, get 503.
 	ln, err = e.ServeTCP(*blocking, handler.Blocking(handler.Func(slow), 100), engine.Limits{})
 	check(err)
 	log.Printf("may block: http://%s/", ln.Addr())

@@ -1,5 +1,5 @@
 // Command memcached implements a part of memcached's text protocol: get, set, delete and version, with one key at a time
-// and without noreply. It is not for production: values stay until they are deleted, and nothing limits their number.
+// and without noreply. It is not for production: values stay until they are deleted, nothing limits their number, and half a command may take long.
 //
 //	go run ./examples/go/memcached
 //	printf 'set a 0 0 2\r\nhi\r\nget a\r\n' | nc -q 1 127.0.0.1 11211
@@ -28,18 +28,18 @@ type cache struct {
 // command carries out the command that input begins with, and returns its length. If the command is incomplete, it returns
 // 0, and is called again when more has arrived. It runs on an event loop, and must not block (see example hello).
 //
-// Write does not block: it keeps what the client does not take yet. Close sends that first, and command is not called any
-// more.
+// It must not keep or change input. Write does not block: it keeps what the client does not take yet. Close sends that
+// first, and command is not called any more.
 func (m *cache) command(c backend.Conn, input []byte) int {
 	line, _, complete := bytes.Cut(input, []byte("\r\n"))
 	if !complete {
 		return 0
 	}
-	start := len(line) + len("\r\n") // of what follows the line
+	start := len(line) + len("\r\n") // where the value begins, if there is one
 	length := start
 	words := strings.Fields(string(line))
 	answer := "ERROR"
-	m.mu.Lock()
+	m.mu.Lock() // only for moments, so it is permitted on a loop
 	defer m.mu.Unlock()
 	switch {
 	case len(words) == 2 && words[0] == "get":
@@ -87,7 +87,8 @@ func main() {
 	options := engine.ProtocolOptions{Bounds: backend.Bounds{Input: 68 << 10, Idle: 10 * time.Minute}}
 	check(e.ServeProtocol(ln, backend.EachMessage(m.command), options))
 	log.Print("memcached: ", ln.Addr())
-	check(e.ShutdownOnSignal(10 * time.Second)) // see example hello
+	// Shutdown is as in example hello. Connections that are still open after 10 seconds are cut.
+	check(e.ShutdownOnSignal(10 * time.Second))
 }
 
 func check(err error) {

@@ -25,8 +25,7 @@ type services struct {
 // to chooses the service of a request. Like edit and answer, it runs on event loops, and must not block (see example
 // hello).
 func (s *services) to(req *proxy.Request) *upstream.Set {
-	// The path has no leading slash, and is otherwise as it was sent: /%61pi/ goes to web. So this does not keep anybody
-	// from a path.
+	// The path has no leading slash, and is otherwise as it was sent: /%61pi/ goes to web. So this is no access control.
 	if bytes.HasPrefix(req.Path(), []byte("api/")) {
 		return s.api
 	}
@@ -35,19 +34,20 @@ func (s *services) to(req *proxy.Request) *upstream.Set {
 
 // edit changes the request that the service gets. Package proxy itself replaces X-Forwarded-For, -Proto and -Host.
 func edit(req *proxy.Request) {
-	req.Set("X-Gateway", "the example")
+	req.Set("X-Gateway", "the example") // fails only for fields that the proxy decides on itself, such as Content-Length
 }
 
-// answer changes the response that the client gets. If it returned an error, the client would get 502. But Drop, like Set,
-// fails only for fields that the proxy decides on itself, such as Content-Length.
+// answer changes the response that the client gets. If it returned an error, the client would get 502. But Drop fails as
+// seldom as Set.
 func answer(_ *proxy.Request, res *proxy.Response) error {
 	return res.Drop("Server")
 }
 
 // newService returns a service with a list of servers. A server that fails three times within 10 seconds is left out for
-// as long. A request that fails at one server is tried at another one, if its method is idempotent.
+// 10 seconds. A request that fails at one server is tried at another one, if its method is idempotent.
 func newService(list string) *upstream.Set {
-	set, err := upstream.New(upstream.Options{}, upstream.Targets(strings.Split(list, ",")...)...)
+	targets := upstream.Targets(strings.Split(list, ",")...)
+	set, err := upstream.New(upstream.Options{}, targets...)
 	check(err)
 	return set
 }
@@ -61,7 +61,7 @@ func main() {
 	s := &services{api: newService(*api), web: newService(*web)}
 	e, err := engine.New(engine.Options{})
 	check(err)
-	// Failures are not logged; for that, Config has the function Failed.
+	// Failures are not logged: the field Failed of Config is for that.
 	config := proxy.Config{To: s.to, Edit: edit, Answer: answer}
 	ln, err := e.ServeTCP(*address, proxy.New(config), engine.Limits{})
 	check(err)

@@ -24,7 +24,7 @@ func main() {
 	flag.Parse()
 
 	// If a server does not accept a connection within a second, another one is tried. One that fails three times within
-	// 10 seconds is left out for as long.
+	// 10 seconds is left out for 10 seconds.
 	targets := upstream.Targets(strings.Split(*servers, ",")...)
 	set, err := upstream.New(upstream.Options{Connect: time.Second}, targets...)
 	check(err)
@@ -36,17 +36,17 @@ func main() {
 
 	e, err := engine.New(engine.Options{})
 	check(err)
-	ln, err := e.Open("tcp", *address, engine.OpenOptions{})
+	ln, err := e.Open("tcp", *address, engine.OpenOptions{}) // listens; ServeTCP would speak HTTP
 	check(err)
 	if *in {
-		// A connection without the header, of either version, ends after 5 seconds, which is the default (0).
+		// Read the header, of either version, before p gets the connection. It must come within 5 seconds (0: the default).
 		ln.SetPreface(proxyproto.New(0))
 	}
-	// p.Bounds() returns the limits that p has for both sides, here the defaults: a connection ends when no byte has moved
-	// for an hour, for example.
+	// The engine has to be told the limits of p for clients. By default, a connection ends if no byte moves for an hour.
 	check(e.ServeProtocol(ln, p, engine.ProtocolOptions{Bounds: p.Bounds()}))
 	log.Print("listening at ", ln.Addr())
-	check(e.ShutdownOnSignal(10 * time.Second)) // see example hello
+	// Shutdown is as in example hello. Connections that are still open after 10 seconds are cut.
+	check(e.ShutdownOnSignal(10 * time.Second))
 }
 
 func check(err error) {

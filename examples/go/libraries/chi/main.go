@@ -23,6 +23,8 @@ import (
 	"moonbridge/handler"
 )
 
+const noteMax = 16 << 10 // bytes
+
 // notes is the application: a list of texts, of which the first has the number 1.
 type notes struct {
 	mu    sync.Mutex
@@ -38,7 +40,7 @@ func (n *notes) routes() http.Handler {
 	return r
 }
 
-// all returns a copy, so that mu is not held while a response is written.
+// all returns a copy, so that mu is not held while the response is written.
 func (n *notes) all() []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -63,20 +65,29 @@ func (n *notes) show(w http.ResponseWriter, r *http.Request) {
 }
 
 func (n *notes) add(w http.ResponseWriter, r *http.Request) {
-	text, err := io.ReadAll(r.Body)
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, noteMax))
 	if err != nil {
-		http.Error(w, "the note is incomplete", http.StatusBadRequest)
+		http.Error(w, "the note is too long or incomplete", http.StatusBadRequest)
 		return
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if len(n.texts) == 100 {
+	number, kept := n.keep(string(text))
+	if !kept {
 		http.Error(w, "there are too many notes", http.StatusInsufficientStorage)
 		return
 	}
-	n.texts = append(n.texts, string(text))
-	w.Header().Set("Location", "/notes/"+strconv.Itoa(len(n.texts)))
+	w.Header().Set("Location", "/notes/"+strconv.Itoa(number))
 	w.WriteHeader(http.StatusCreated)
+}
+
+// keep returns the number of the new note. There are at most 100.
+func (n *notes) keep(text string) (number int, kept bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.texts) == 100 {
+		return 0, false
+	}
+	n.texts = append(n.texts, text)
+	return len(n.texts), true
 }
 
 func main() {
@@ -84,11 +95,11 @@ func main() {
 	flag.Parse()
 	e, err := engine.New(engine.Options{})
 	check(err)
-	// At most 100 requests run at a time (see example hello). Each has its body when the handler is called: by default, the
-	// engine receives all of it before. Requests with more than 16 KiB get 413.
 	application := &notes{texts: []string{}} // nil would be null in JSON
+	// At most 100 requests run at a time (see example hello), and no slow client occupies one: by default, the engine receives
+	// the whole body before it calls the handler. Bodies of more than 16 KiB get 413.
 	b := handler.Blocking(handler.HTTP(application.routes()), 100)
-	ln, err := e.ServeTCP(*address, b, engine.Limits{BodyBytes: 16 << 10})
+	ln, err := e.ServeTCP(*address, b, engine.Limits{BodyBytes: noteMax})
 	check(err)
 	log.Printf("http://%s/", ln.Addr())
 	check(e.ShutdownOnSignal(10 * time.Second)) // see example hello

@@ -10,7 +10,8 @@
 //	cd examples/go/libraries && go build -o /tmp/restart ./restart && /tmp/restart    # the log shows its process id, OLD
 //
 //	curl http://127.0.0.1:8081/slow & sleep 0.2; kill -USR2 OLD; wait                 # OLD answers
-//	curl http://127.0.0.1:8081/                                                       # the new process answers
+//	curl http://127.0.0.1:8081/                                                       # the new process answers: NEW
+//	kill NEW
 package main
 
 import (
@@ -49,7 +50,7 @@ func upgrade(u *tableflip.Upgrader) {
 func main() {
 	address := flag.String("address", "127.0.0.1:8081", "where to listen")
 	flag.Parse()
-	signals := make(chan os.Signal, 1)
+	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGUSR2, syscall.SIGTERM, os.Interrupt)
 
 	upgrader, err := tableflip.New(tableflip.Options{})
@@ -58,9 +59,9 @@ func main() {
 	check(err)
 	e, err := engine.New(engine.Options{})
 	check(err)
-	ln, err := e.Adopt(socket) // the engine closes it; a child has a copy
+	ln, err := e.Adopt(socket) // from now on the engine has the socket; tableflip has a duplicate for the child
 	check(err)
-	// Serve is what ServeTCP is after it has listened. The 0 is for handlers that tell listeners apart.
+	// Serve does what ServeTCP does after listening. 0 is the number of the listener, for handlers that tell listeners apart.
 	check(e.Serve(ln, handler.Blocking(handler.Func(whoAmI), 100), 0, engine.Limits{}))
 	log.Printf("process %d: http://%s/", os.Getpid(), ln.Addr())
 	check(upgrader.Ready()) // step 2
@@ -68,17 +69,18 @@ func main() {
 	go func() {
 		for s := range signals {
 			if s == syscall.SIGUSR2 {
-				go upgrade(upgrader)
+				go upgrade(upgrader) // it may take a minute, in which the other signals must be heard
 			} else {
 				upgrader.Stop()
 			}
 		}
 	}()
 	<-upgrader.Exit()                           // a child is ready, or Stop was called
-	signal.Reset(syscall.SIGTERM, os.Interrupt) // from here on, they end this process at once
+	signal.Reset(syscall.SIGTERM, os.Interrupt) // from here on, these two end this process at once
 
-	// Step 3. Retire waits for requests. It leaves idle connections open for a second, because a request may be on its way.
-	// Shutdown ends the loops, and cuts the connections that are left after a minute, which is an error.
+	// Step 3, also after SIGTERM. Retire accepts no more connections, and waits for requests. It leaves idle connections open
+	// for a second, because a request may be on its way. Then Shutdown ends the loops. If connections are left after a minute,
+	// it cuts them and returns an error.
 	grace, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	e.Retire(grace)

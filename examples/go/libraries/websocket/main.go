@@ -1,6 +1,6 @@
 // Command websocket sends back what it gets over WebSocket connections. It shows how a third-party library, gobwas/ws, runs
-// on event loops, where a connection needs no goroutine. It is not for production, because it checks neither Origin nor the
-// order of frames: applications use Moonbridge's own package, handler/websocket.
+// on event loops, where a connection needs no goroutine. It is not for production, because it checks little: neither Origin nor
+// the order of frames, for example. Applications should use Moonbridge's own package, handler/websocket.
 //
 //	cd examples/go/libraries && go run ./websocket
 //	python3 -m websockets ws://127.0.0.1:8081/        # Debian: apt install python3-websockets
@@ -22,8 +22,8 @@ import (
 // echo is a backend.Protocol: its method Open is called for each new connection.
 type echo struct{}
 
-// Open returns what is called for each message of the client: first for an HTTP request, then for WebSocket frames. Calls
-// for one connection follow each other, so they may share upgraded.
+// Open returns a function, as a Stream, that is called for each message of the client: first for an HTTP request, then for
+// WebSocket frames. Calls for one connection follow each other, so they may share upgraded.
 func (echo) Open(backend.Conn) backend.Stream {
 	upgraded := false
 	return backend.EachMessage(func(c backend.Conn, input []byte) int {
@@ -45,7 +45,8 @@ type readWriter struct {
 // upgrade answers the request that input begins with, and returns its length. If the request is incomplete, it returns 0,
 // and is called again when more has arrived. It runs on an event loop, and must not block (see example hello).
 //
-// Write does not block: it keeps what the client does not take yet. Close sends that first, and nothing is called any more.
+// It must not keep or change input. Write does not block: it keeps what the client does not take yet. Close sends that
+// first, and nothing is called any more.
 func upgrade(c backend.Conn, input []byte) int {
 	head, _, complete := bytes.Cut(input, []byte("\r\n\r\n"))
 	if !complete {
@@ -55,7 +56,7 @@ func upgrade(c backend.Conn, input []byte) int {
 	var answer bytes.Buffer
 	_, err := ws.Upgrade(readWriter{bytes.NewReader(input[:end]), &answer})
 	c.Write(answer.Bytes())
-	if err != nil { // the answer says why
+	if err != nil { // the answer, if there is one, says why
 		c.Close()
 	}
 	return end
@@ -72,14 +73,14 @@ func frame(c backend.Conn, input []byte) int {
 	if err != nil || !header.Masked { // a client masks (XORs) what it sends, with a key in the header
 		c.Write(ws.CompiledCloseProtocolError)
 		c.Close()
-		return len(input)
+		return len(input) // any number would do
 	}
 	if header.Length > int64(r.Len()) {
 		return 0 // the payload is incomplete
 	}
-	start := len(input) - r.Len() // of the payload: the header is read
+	start := len(input) - r.Len() // where the payload begins: r has read the header
 	end := start + int(header.Length)
-	f := ws.UnmaskFrame(ws.Frame{Header: header, Payload: input[start:end]})
+	f := ws.UnmaskFrame(ws.Frame{Header: header, Payload: input[start:end]}) // it copies the payload
 	if header.OpCode == ws.OpPing {
 		f.Header.OpCode = ws.OpPong
 	}
@@ -101,7 +102,8 @@ func main() {
 	bounds := backend.Bounds{Input: 256 << 10, Idle: 10 * time.Minute}
 	check(e.ServeProtocol(ln, echo{}, engine.ProtocolOptions{Bounds: bounds}))
 	log.Printf("ws://%s/", ln.Addr())
-	check(e.ShutdownOnSignal(10 * time.Second)) // see example hello
+	// Shutdown is as in example hello. Connections that are still open after 10 seconds are cut.
+	check(e.ShutdownOnSignal(10 * time.Second))
 }
 
 func check(err error) {
