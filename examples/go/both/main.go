@@ -17,8 +17,8 @@ import (
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/luahttp"
 	"moonbridge/handler/route"
-	// luahttp.Start starts this program again, as the parent of the workers. There, this package takes over before main.
-	// Without it, Start fails.
+	// luahttp.Start starts this program again, as the parent of the workers. There, this package takes over before main, and
+	// init functions of other packages may run. Without it, Start fails.
 	_ "moonbridge/handler/worker"
 )
 
@@ -34,12 +34,12 @@ func main() {
 	}
 	e, err := engine.New(engine.Options{})
 	check(err)
-	// Start loads the script, starts the workers, and opens the listener that the script names. It must name exactly one, for
+	// Start (which the context may end) loads the script, starts the workers, and opens the listener that the script names. It must name exactly one, for
 	// HTTP. If a worker dies, its request gets 502, and another worker is started.
 	script := pool.Config{Script: os.Args[1], Args: os.Args[2:], Logger: slog.Default()}
 	lua, err := luahttp.Start(context.Background(), e, script)
 	check(err)
-	// Requests for exactly this path (here with its slash) go to now, and all others to lua.Pool, the workers.
+	// Requests for exactly this path (with a slash, unlike Request.Path) go to now, and all others to lua.Pool, the workers.
 	goTime := route.Rule{Path: "/go/time", To: handler.OnLoop(handler.Func(now))}
 	site, err := route.New([]route.Rule{goTime}, lua.Pool)
 	check(err)

@@ -1,5 +1,6 @@
 // Command memcached implements a part of memcached's text protocol: get, set, delete and version, with one key at a time
-// and without noreply. It is not for production: values stay until they are deleted, nothing limits their number, and half a command may take long.
+// and without noreply. It is not for production: values stay until they are deleted, nothing limits their number,
+// and a client may take as long as it likes over a command, byte by byte.
 //
 //	go run ./examples/go/memcached
 //	printf 'set a 0 0 2\r\nhi\r\nget a\r\n' | nc -q 1 127.0.0.1 11211
@@ -82,12 +83,13 @@ func main() {
 	ln, err := e.Open("tcp", *address, engine.OpenOptions{})
 	check(err)
 	m := &cache{values: map[string]string{}}
-	// EachMessage calls m.command for each command, but not while the client leaves answers unread. A connection ends if a
-	// command is longer than Input (64 KiB for a value, 4 for its line), or if no byte moves for as long as Idle.
+	// EachMessage calls m.command for each command, but not while the client leaves answers unread: they would pile up. A
+	// connection ends if a command is longer than Input (64 KiB for a value, 4 for its line), or if no byte moves for as long
+	// as Idle.
 	options := engine.ProtocolOptions{Bounds: backend.Bounds{Input: 68 << 10, Idle: 10 * time.Minute}}
 	check(e.ServeProtocol(ln, backend.EachMessage(m.command), options))
 	log.Print("memcached: ", ln.Addr())
-	// Shutdown is as in example hello. Connections that are still open after 10 seconds are cut.
+	// As in example hello. Idle connections close at once; commands that have begun have 10 seconds to complete.
 	check(e.ShutdownOnSignal(10 * time.Second))
 }
 

@@ -65,6 +65,7 @@ func (n *notes) show(w http.ResponseWriter, r *http.Request) {
 }
 
 func (n *notes) add(w http.ResponseWriter, r *http.Request) {
+	// The limit is for other servers: here, the engine has refused such requests with 413.
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, noteMax))
 	if err != nil {
 		http.Error(w, "the note is too long or incomplete", http.StatusBadRequest)
@@ -96,7 +97,7 @@ func main() {
 	e, err := engine.New(engine.Options{})
 	check(err)
 	application := &notes{texts: []string{}} // nil would be null in JSON
-	// At most 100 requests run at a time (see example hello), and no slow client occupies one: by default, the engine receives
+	// At most 100 requests run at a time (see example hello), and no slow upload occupies one: by default, the engine receives
 	// the whole body before it calls the handler. Bodies of more than 16 KiB get 413.
 	b := handler.Blocking(handler.HTTP(application.routes()), 100)
 	ln, err := e.ServeTCP(*address, b, engine.Limits{BodyBytes: noteMax})

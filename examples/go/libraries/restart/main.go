@@ -3,7 +3,7 @@
 //
 //  1. SIGUSR2 arrives. The library tableflip starts the binary again, as a child, which gets the listening socket.
 //  2. The child serves, and says so (Ready). If it does not within a minute, it is killed, and the old process goes on.
-//  3. The old process accepts no more connections, completes its requests, and ends.
+//  3. The old process accepts no more connections, completes its requests, and ends. Until then, the new one refuses SIGUSR2.
 //
 // The process id changes, so systemd has to be told: see tableflip's Options.PIDFile. To try it, in two terminals:
 //
@@ -78,9 +78,9 @@ func main() {
 	<-upgrader.Exit()                           // a child is ready, or Stop was called
 	signal.Reset(syscall.SIGTERM, os.Interrupt) // from here on, these two end this process at once
 
-	// Step 3, also after SIGTERM. Retire accepts no more connections, and waits for requests. It leaves idle connections open
-	// for a second, because a request may be on its way. Then Shutdown ends the loops. If connections are left after a minute,
-	// it cuts them and returns an error.
+	// Step 3, also after SIGTERM. Retire accepts no more connections, and waits for requests. Shutdown would close idle
+	// connections at once; Retire leaves them open for a second, because a request may be on its way. Then Shutdown ends the
+	// loops. If connections are left after a minute, it cuts them and returns an error.
 	grace, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	e.Retire(grace)

@@ -1,6 +1,7 @@
 // Command websocket sends back what it gets over WebSocket connections. It shows how a third-party library, gobwas/ws, runs
 // on event loops, where a connection needs no goroutine. It is not for production, because it checks little: neither Origin nor
-// the order of frames, for example. Applications should use Moonbridge's own package, handler/websocket.
+// the order of frames nor the time for a request, for example. Applications should use Moonbridge's own package,
+// handler/websocket.
 //
 //	cd examples/go/libraries && go run ./websocket
 //	python3 -m websockets ws://127.0.0.1:8081/        # Debian: apt install python3-websockets
@@ -22,8 +23,9 @@ import (
 // echo is a backend.Protocol: its method Open is called for each new connection.
 type echo struct{}
 
-// Open returns a function, as a Stream, that is called for each message of the client: first for an HTTP request, then for
-// WebSocket frames. Calls for one connection follow each other, so they may share upgraded.
+// Open returns a function that is called for each message of the client: first for an HTTP request, then for WebSocket
+// frames. EachMessage makes a Stream of it, which calls it only while the client reads the answers. (It is a Protocol, too:
+// example memcached needs no Open, since its connections share everything.) Calls for one connection follow each other.
 func (echo) Open(backend.Conn) backend.Stream {
 	upgraded := false
 	return backend.EachMessage(func(c backend.Conn, input []byte) int {
@@ -31,7 +33,7 @@ func (echo) Open(backend.Conn) backend.Stream {
 			return frame(c, input)
 		}
 		n := upgrade(c, input)
-		upgraded = n > 0
+		upgraded = n > 0 // or closed
 		return n
 	})
 }
@@ -84,7 +86,7 @@ func frame(c backend.Conn, input []byte) int {
 	if header.OpCode == ws.OpPing {
 		f.Header.OpCode = ws.OpPong
 	}
-	c.Write(ws.MustCompileFrame(f))
+	c.Write(ws.MustCompileFrame(f)) // fails only for lengths that ReadHeader refuses
 	if header.OpCode == ws.OpClose {
 		c.Close()
 	}
@@ -102,7 +104,7 @@ func main() {
 	bounds := backend.Bounds{Input: 256 << 10, Idle: 10 * time.Minute}
 	check(e.ServeProtocol(ln, echo{}, engine.ProtocolOptions{Bounds: bounds}))
 	log.Printf("ws://%s/", ln.Addr())
-	// Shutdown is as in example hello. Connections that are still open after 10 seconds are cut.
+	// As in example hello. Idle connections close at once; frames that have begun have 10 seconds to complete.
 	check(e.ShutdownOnSignal(10 * time.Second))
 }
 
