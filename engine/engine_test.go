@@ -60,9 +60,20 @@ func dial(t *testing.T, addr string) *peer {
 	return dialOn(t, "tcp", addr)
 }
 
+// dialAs is dial for one of several clients, each with an address of its own: what they open is no burst.
+func dialAs(t *testing.T, client int, addr string) *peer {
+	t.Helper()
+	return dialWith(t, net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(client))}}, "tcp", addr)
+}
+
 func dialOn(t *testing.T, network, addr string) *peer {
 	t.Helper()
-	c, err := net.Dial(network, addr)
+	return dialWith(t, net.Dialer{}, network, addr)
+}
+
+func dialWith(t *testing.T, d net.Dialer, network, addr string) *peer {
+	t.Helper()
+	c, err := d.Dial(network, addr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,7 +37,7 @@ func TestFillLoops(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i, want := range [][2]uint64{{1, 0}, {2, 0}, {3, 0}, {3, 1}, {3, 2}, {3, 3}} {
-				defer dial(t, ln.Addr()).Close()
+				defer dialAs(t, i, ln.Addr()).Close()
 				eventually(t, "it is accepted", func() bool { n := fillCounts(e); return n[0]+n[1] == uint64(i+1) })
 				if got := fillCounts(e); got != want {
 					t.Fatalf("%v, want %v", got, want)
@@ -71,7 +71,7 @@ func TestFillLoopsBeforePreface(t *testing.T) {
 	e, ln := behind(t, Options{Loops: 2, Fill: 3}, "tcp4", "127.0.0.1:0", proxyproto.New(waitMost), &testBackend{window: 64})
 	var peers []*peer
 	for n := range 6 {
-		peers = append(peers, dial(t, ln.Addr()))
+		peers = append(peers, dialAs(t, n, ln.Addr()))
 		waitsForPreface(t, e, n+1)
 	}
 	for _, p := range peers {

@@ -54,8 +54,12 @@ func (f *filling) counts(t *testing.T, total int64) []int64 {
 	return counts
 }
 
+// dial opens a connection that is no part of a burst.
 func (f *filling) dial(t *testing.T) net.Conn {
 	t.Helper()
+	f.burst.mu.Lock()
+	f.burst.left = 0
+	f.burst.mu.Unlock()
 	conn := dial(t, f.Listener)
 	exchange(t, conn, []byte("hello"))
 	return conn

@@ -70,7 +70,19 @@ type peer struct {
 
 func dial(t testing.TB, address string) *peer {
 	t.Helper()
-	c, err := net.DialTimeout("tcp", address, patience)
+	return dialWith(t, net.Dialer{}, address)
+}
+
+// dialAs is dial for one of several clients, each with an address of its own: what they open is no burst (see --fill-loops).
+func dialAs(t testing.TB, client int, address string) *peer {
+	t.Helper()
+	return dialWith(t, net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(client))}}, address)
+}
+
+func dialWith(t testing.TB, d net.Dialer, address string) *peer {
+	t.Helper()
+	d.Timeout = patience
+	c, err := d.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,8 +23,8 @@ func TestFillLoops(t *testing.T) {
 		{[]string{"--fill-loops", "100"}, [2]float64{10, 0}},
 	} {
 		s := start(t, append(append([]string{"--loops", "2", "--admin", loopbackPort}, c.args...), "testdata/hello.lua")...)
-		for range 10 {
-			p := dial(t, s.address(0))
+		for i := range 10 {
+			p := dialAs(t, i, s.address(0))
 			p.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
 			p.hears(200)
 		}

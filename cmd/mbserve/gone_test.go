@@ -290,7 +290,7 @@ func (s *leaving) share(clients, each int) []int {
 	close(left)
 	done := make(chan error)
 	for i := range clients {
-		p := dial(t, s.address(0))
+		p := dialAs(t, i, s.address(0))
 		go func() {
 			for range left {
 				if status, _, err := p.ask("/short"); status != 200 {

@@ -1,6 +1,7 @@
 package servers
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // Names lists the servers that can be started, in the order of the reports.
@@ -216,14 +218,20 @@ func (s *Settings) FloorCommand(address string, threads int) *exec.Cmd {
 // at the same moment therefore finds another one.
 const portMin, portMax = 15000, 32000
 
-// FreePort returns a port of 127.0.0.1 that is currently free.
+// given has the ports that FreePort has returned. Servers that start at the same time would otherwise now and then get the same one.
+var given sync.Map
+
+// FreePort returns a port of 127.0.0.1 that is currently free, each time another one.
 func FreePort() (port int, err error) {
 	for range 100 {
 		port = portMin + rand.IntN(portMax-portMin)
+		if _, before := given.LoadOrStore(port, true); before {
+			continue
+		}
 		var l net.Listener
 		if l, err = net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
 			return port, l.Close()
 		}
 	}
-	return 0, err
+	return 0, cmp.Or(err, errors.New("no free port found"))
 }
