@@ -165,6 +165,7 @@ func TestFloodPenaltyCost(t *testing.T) {
 // floodedFrom has an address flood connections as often as is punished, and uses up what it may open during the penalty.
 func floodedFrom(t *testing.T, e *Engine, addr, from, preface string) {
 	t.Helper()
+	tarpits(e, 1)
 	for range floodsMost {
 		p := greetH2(t, connectFrom(t, addr, from, preface))
 		p.flood(func(int) error { return p.WriteSettings() }, 20_000)
@@ -320,6 +321,7 @@ func TestFloodPenaltyMistakes(t *testing.T) {
 	e, ln := limitedTo(t, nil, func(e *Engine, ln *Listener) error {
 		return e.Serve(ln, &testBackend{window: 64}, 0, Limits{H2C: true, HeadBytes: 8 << 10})
 	})
+	tarpits(e, 1)
 	for range 2 * floodsMost {
 		p := dialH2(t, ln.Addr())
 		p.WriteRawFrame(1, 4, 1, []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}) // no field section

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -84,9 +85,12 @@ func TestFloodPenalty(t *testing.T) {
 	kept := tls.Client(connectFrom(t, "127.0.0.2", at[0]), config)
 	asks(kept)
 	eventually(t, "the address is punished", func() bool { // on a busy machine, the first floods may not follow one another fast enough
-		for range 10 {
-			bomb(tls.Client(connectFrom(t, "127.0.0.2", at[0]), h2))
+		var bombs sync.WaitGroup
+		for range 10 { // each has a second to wait for the end of its connection
+			c := tls.Client(connectFrom(t, "127.0.0.2", at[0]), h2)
+			bombs.Go(func() { bomb(c) })
 		}
+		bombs.Wait()
 		return holds(time.Second, func() bool { return strings.Contains(s.log.String(), `msg="addresses punished for floods"`) })
 	})
 	s.wait(`msg="addresses punished for floods"`, "client=127.0.0.2")
@@ -133,10 +137,14 @@ func TestFloodPenalty(t *testing.T) {
 	}
 
 	// A pool without penalties, and a proxy.
+	var bombs sync.WaitGroup
 	for range 12 {
-		bomb(connectFrom(t, "127.0.0.4", at[1]))
-		bomb(connectFrom(t, "127.0.0.3", at[2]))
+		for from, address := range map[string]string{"127.0.0.4": at[1], "127.0.0.3": at[2]} {
+			c := connectFrom(t, from, address)
+			bombs.Go(func() { bomb(c) })
+		}
 	}
+	bombs.Wait()
 	for from, address := range map[string]string{"127.0.0.2": at[1], "127.0.0.4": at[2], "127.0.0.3": at[2]} {
 		if n := resets(from, address); n > 0 {
 			t.Errorf("%d of %s are refused", n, from)
