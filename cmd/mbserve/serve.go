@@ -165,30 +165,6 @@ func (s *server) leavePidFile() {
 	}
 }
 
-func (s *server) removePidFile() {
-	s.endSoon("the pid file", func() { s.pid.remove(s.root) })
-}
-
-// endMost is how long the end of the server waits for each thing that a disk may hold up, besides the logs and the sockets of listeners. A
-// variable for tests.
-var endMost = 2 * time.Second
-
-// endSoon calls end, for a bounded time. What hangs goes on until the process has ended.
-func (s *server) endSoon(what string, end func()) {
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		end()
-	}()
-	select {
-	case <-ended:
-	case <-time.After(endMost):
-		if s.log != nil {
-			s.log.Error("stopped although the end hangs", "of", what)
-		}
-	}
-}
-
 // tellReady tells all waiting processes that the server is serving.
 func (s *server) tellReady(d *detacher) {
 	if err := d.detach(); err != nil {

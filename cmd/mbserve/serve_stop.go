@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"syscall"
+	"time"
 )
 
 // stopGracefully ends the server after what is in progress.
@@ -101,4 +102,28 @@ func (s *server) stopNow() {
 	}
 	s.endBus(done)
 	s.engine.Shutdown(done)
+}
+
+func (s *server) removePidFile() {
+	s.endSoon("the pid file", func() { s.pid.remove(s.root) })
+}
+
+// endMost is how long the end of the server waits for each thing that a disk may hold up, besides the logs and the sockets of listeners. A
+// variable for tests.
+var endMost = 2 * time.Second
+
+// endSoon calls end, for a bounded time. What hangs goes on until the process has ended.
+func (s *server) endSoon(what string, end func()) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		end()
+	}()
+	select {
+	case <-ended:
+	case <-time.After(endMost):
+		if s.log != nil {
+			s.log.Error("stopped although the end hangs", "of", what)
+		}
+	}
 }
