@@ -76,7 +76,7 @@ var imports = map[string][]string{
 	"examples/go":            {"*"}, // the programs below it too
 
 	// For tests only: the row of no other package names them.
-	"cmd/mbserve/acme/acmetest":      {},
+	"cmd/mbserve/acme/acmetest":      {"reactor/reactortest"},
 	"httpparse/conformance":          {},
 	"handler/files/filestest":        {},
 	"handler/pool/listen/listentest": {"handler/shm"},

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"moonbridge/handler/backend"
+	"moonbridge/reactor/reactortest"
 )
 
 func TestServeTCP(t *testing.T) {
@@ -23,12 +24,7 @@ func TestServeTCP(t *testing.T) {
 		t.Error("an address that is in use is served")
 	}
 	// After an error nobody listens.
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	free.Close()
+	address := reactortest.FreePort(t)
 	if _, err := e.ServeTCP(address, &testBackend{}, Limits{Fields: "no line"}); err == nil {
 		t.Error("bad limits are served")
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"moonbridge/cmd/mbserve/acme/acmetest"
+	"moonbridge/reactor/reactortest"
 )
 
 // automatic is a server with certificates of an authority.
@@ -63,8 +64,8 @@ func TestACME(t *testing.T) {
 	}{{"by TLS", true, false}, {"by HTTP", false, true}, {"by any", true, true}} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			tlsPort, httpPort := acmetest.FreePort(t), acmetest.FreePort(t)
-			o := acmetest.Options{TLSPort: acmetest.FreePort(t), HTTPPort: acmetest.FreePort(t)}
+			tlsPort, httpPort := reactortest.FreePortNumber(t), reactortest.FreePortNumber(t)
+			o := acmetest.Options{TLSPort: reactortest.FreePortNumber(t), HTTPPort: reactortest.FreePortNumber(t)}
 			if tt.byTLS {
 				o.TLSPort = tlsPort
 			}
@@ -107,7 +108,7 @@ func (a *automatic) checkStorage(t *testing.T) {
 // A reload and a new binary use the certificates that are stored, and order none.
 func TestACMEStays(t *testing.T) {
 	t.Parallel()
-	o := acmetest.Options{TLSPort: acmetest.FreePort(t), HTTPPort: acmetest.FreePort(t)}
+	o := acmetest.Options{TLSPort: reactortest.FreePortNumber(t), HTTPPort: reactortest.FreePortNumber(t)}
 	a := startAutomatic(t, o, o.TLSPort, o.HTTPPort)
 	a.authority.Start(t)
 	a.reload()
@@ -129,7 +130,7 @@ func TestACMEStays(t *testing.T) {
 // handshakes for the host fail with a line in the log.
 func TestACMEFails(t *testing.T) {
 	t.Parallel()
-	o := acmetest.Options{TLSPort: acmetest.FreePort(t), HTTPPort: acmetest.FreePort(t)}
+	o := acmetest.Options{TLSPort: reactortest.FreePortNumber(t), HTTPPort: reactortest.FreePortNumber(t)}
 	a := startAutomatic(t, o, o.TLSPort, o.HTTPPort)
 	a.wait("certificate not obtained", "domain=a.test", "connection refused", "next=2")
 	config := &tls.Config{ServerName: "a.test", InsecureSkipVerify: true}
@@ -172,7 +173,7 @@ func TestACMEFails(t *testing.T) {
 // looked up.
 func TestChallengePath(t *testing.T) {
 	t.Parallel()
-	o := acmetest.Options{TLSPort: acmetest.FreePort(t), HTTPPort: acmetest.FreePort(t)}
+	o := acmetest.Options{TLSPort: reactortest.FreePortNumber(t), HTTPPort: reactortest.FreePortNumber(t)}
 	a := startAutomatic(t, o, o.TLSPort, o.HTTPPort)
 	at := a.addresses()
 	client := &http.Client{Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}

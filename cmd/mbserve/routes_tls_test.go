@@ -17,8 +17,8 @@ import (
 	"testing"
 	"time"
 
-	"moonbridge/cmd/mbserve/acme/acmetest"
 	"moonbridge/handler/pool/listen"
+	"moonbridge/reactor/reactortest"
 )
 
 // said returns the status and the body of a response.
@@ -134,7 +134,7 @@ func TestRoutesEndChecks(t *testing.T) {
 func TestRoutesProxyProtocol(t *testing.T) {
 	t.Parallel()
 	haproxy := needs(t, "haproxy")
-	dir, secure, plain := t.TempDir(), fmt.Sprint(acmetest.FreePort(t)), fmt.Sprint(acmetest.FreePort(t))
+	dir, secure, plain := t.TempDir(), fmt.Sprint(reactortest.FreePortNumber(t)), fmt.Sprint(reactortest.FreePortNumber(t))
 	bothFiles(t, dir)
 	config := strings.NewReplacer("SECURE", secure, "PLAIN", plain, "DIR", dir).Replace(`defaults
 	mode http
@@ -249,7 +249,7 @@ frontend f
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			program := needs(t, name)
-			own, port := t.TempDir(), fmt.Sprint(acmetest.FreePort(t))
+			own, port := t.TempDir(), fmt.Sprint(reactortest.FreePortNumber(t))
 			bothFiles(t, own)
 			fill := strings.NewReplacer("PORT", port, "DIR", own, "CONFIG", own+"/config")
 			if err := os.WriteFile(own+"/config", []byte(fill.Replace(tt.config)), 0o600); err != nil {

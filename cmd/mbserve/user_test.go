@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"moonbridge/cmd/mbserve/acme/acmetest"
+	"moonbridge/reactor/reactortest"
 )
 
 // userTest is a server that is started as root and runs as nobody.
@@ -635,7 +636,7 @@ func TestUserClientCA(t *testing.T) {
 func TestUserACMERoot(t *testing.T) {
 	t.Parallel()
 	u := newUserTest(t)
-	o := acmetest.Options{TLSPort: acmetest.FreePort(t), HTTPPort: acmetest.FreePort(t)}
+	o := acmetest.Options{TLSPort: reactortest.FreePortNumber(t), HTTPPort: reactortest.FreePortNumber(t)}
 	authority := acmetest.New(t, o)
 	authority.Start(t)
 	root, err := os.ReadFile(authority.RootFile)

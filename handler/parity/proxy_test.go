@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"moonbridge/reactor/reactortest"
 )
 
 // upstreams are the servers that proxies pass requests on to.
@@ -118,12 +120,7 @@ func rawUpstream(t *testing.T) *url.URL {
 
 // deadUpstream is an address that refuses connections.
 func deadUpstream(t *testing.T) *url.URL {
-	ln, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return &url.URL{Scheme: "http", Host: ln.Addr().String()}
+	return &url.URL{Scheme: "http", Host: reactortest.FreePort(t)}
 }
 
 func addProxies(mux *http.ServeMux, w *world) {

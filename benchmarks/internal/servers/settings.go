@@ -1,18 +1,16 @@
 package servers
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
+
+	"moonbridge/reactor/reactortest"
 )
 
 // Names lists the servers that can be started, in the order of the reports.
@@ -214,24 +212,8 @@ func (s *Settings) FloorCommand(address string, threads int) *exec.Cmd {
 	return exec.Command(s.peer(Floor), address, strconv.Itoa(threads))
 }
 
-// portMin and portMax are below the range from which Linux takes ports by itself. Another program that looks for a free port
-// at the same moment therefore finds another one.
-const portMin, portMax = 15000, 32000
-
-// given has the ports that FreePort has returned. Servers that start at the same time would otherwise now and then get the same one.
-var given sync.Map
-
-// FreePort returns a port of 127.0.0.1 that is currently free, each time another one.
+// FreePort returns a port of 127.0.0.1 for a server. No other program is given it until this one ends.
 func FreePort() (port int, err error) {
-	for range 100 {
-		port = portMin + rand.IntN(portMax-portMin)
-		if _, before := given.LoadOrStore(port, true); before {
-			continue
-		}
-		var l net.Listener
-		if l, err = net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
-			return port, l.Close()
-		}
-	}
-	return 0, cmp.Or(err, errors.New("no free port found"))
+	address, _, err := reactortest.Reserve()
+	return int(address.Port()), err
 }

@@ -55,5 +55,5 @@ func main() {
 		workload.Fail(fmt.Errorf("unknown workload %q", name))
 	}
 	// The error of a signal that ends the process never arrives here.
-	workload.Fail(gnet.Run(&server{answer: answer, closes: closes}, "tcp://"+address, gnet.WithMulticore(true)))
+	workload.Fail(gnet.Run(&server{answer: answer, closes: closes}, "tcp://"+address, gnet.WithMulticore(true), gnet.WithReuseAddr(true)))
 }

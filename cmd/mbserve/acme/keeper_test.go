@@ -22,6 +22,7 @@ import (
 	"moonbridge/cmd/mbserve/acme/acmetest"
 	"moonbridge/engine"
 	"moonbridge/handler"
+	"moonbridge/reactor/reactortest"
 
 	"github.com/caddyserver/certmagic"
 )
@@ -84,7 +85,7 @@ func TestRenewal(t *testing.T) {
 	}
 	_, p, _ := net.SplitHostPort(ln.Addr())
 	port, _ := strconv.Atoi(p)
-	a := acmetest.New(t, acmetest.Options{TLSPort: port, HTTPPort: acmetest.FreePort(t), Validity: 9 * time.Second})
+	a := acmetest.New(t, acmetest.Options{TLSPort: port, HTTPPort: reactortest.FreePortNumber(t), Validity: 9 * time.Second})
 	a.Start(t)
 	roots := a.Roots(t)
 

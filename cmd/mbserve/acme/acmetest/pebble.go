@@ -13,8 +13,6 @@ import (
 	"fmt"
 	"io"
 	"math/big"
-	mathrand "math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -22,6 +20,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"moonbridge/reactor/reactortest"
 )
 
 // patience bounds every wait.
@@ -60,7 +60,7 @@ func New(t testing.TB, o Options) *Authority {
 	a := &Authority{RootFile: dir + "/ca.pem", config: dir + "/config.json", program: program, dns: serveNames(t)}
 	pool := serverCertificate(t, a.RootFile, dir+"/ca-key.pem")
 	a.client = &http.Client{Timeout: patience, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, DisableKeepAlives: true}}
-	listen, manage := FreePort(t), FreePort(t)
+	listen, manage := reactortest.FreePortNumber(t), reactortest.FreePortNumber(t)
 	a.Directory, a.manage = fmt.Sprintf("https://localhost:%d/dir", listen), fmt.Sprintf("https://localhost:%d", manage)
 	validity := map[string]any{"default": map[string]any{"description": "for tests", "validityPeriod": int(o.Validity / time.Second)}}
 	text, err := json.Marshal(map[string]any{"pebble": map[string]any{
@@ -131,21 +131,6 @@ func (a *Authority) Roots(t testing.TB) *x509.CertPool {
 		t.Fatalf("root certificate: %v, %q", err, text)
 	}
 	return pool
-}
-
-// FreePort is a port of 127.0.0.1 on which nothing listens now. It is none of those that the system gives to outgoing connections
-// (those begin at 32768 on Linux), so that no other test takes it before it is used.
-func FreePort(t testing.TB) int {
-	t.Helper()
-	for range 100 {
-		ln, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", 10000+mathrand.IntN(22768)))
-		if err == nil {
-			defer ln.Close()
-			return ln.Addr().(*net.TCPAddr).Port
-		}
-	}
-	t.Fatal("no port is free")
-	return 0
 }
 
 // serverCertificate makes the certificate of the server itself.
