@@ -25,7 +25,7 @@ func hello(w *handler.Response, r *handler.Request) {
 	w.WriteString("Hello, world!\n")
 }
 
-// slow answers in parts. It begins on an event loop, too, but may block: if it takes long, another goroutine takes over the
+// slow answers in parts. It may block: it begins on an event loop, too, but if it takes long, another goroutine continues the
 // loop, so other connections are hardly delayed. It must not keep w and r either.
 func slow(w *handler.Response, r *handler.Request) {
 	w.Set("Content-Type", "text/plain")
@@ -49,7 +49,8 @@ func main() {
 	ln, err := e.ServeTCP(*fast, handler.OnLoop(handler.Func(hello)), engine.Limits{})
 	check(err)
 	log.Printf("on the loops: http://%s/", ln.Addr())
-	// At most 100 requests run at a time. By default, 1024 others wait. Those that find no room, or wait for 10 s, get 503.
+	// At most 100 requests run at a time. Up to 1024 more wait (a default). A request that finds no place, or has waited for 10
+	// seconds, gets 503.
 	ln, err = e.ServeTCP(*blocking, handler.Blocking(handler.Func(slow), 100), engine.Limits{})
 	check(err)
 	log.Printf("may block: http://%s/", ln.Addr())

@@ -22,8 +22,8 @@ import (
 
 // cache is shared by all connections.
 type cache struct {
-	mu     sync.Mutex        // several event loops call command at the same time
-	values map[string]string // from a key to what get answers, such as "VALUE a 0 2\r\nhi\r\n"
+	mu      sync.Mutex        // several event loops call command at the same time
+	replies map[string]string // from a key to what get answers, such as "VALUE a 0 2\r\nhi\r\n"
 }
 
 // command carries out the command that input begins with, and returns its length. If the command is incomplete, it returns
@@ -36,43 +36,54 @@ func (m *cache) command(c backend.Conn, input []byte) int {
 	if !complete {
 		return 0
 	}
-	start := len(line) + len("\r\n") // where the value begins, if there is one
-	length := start
+	length := len(line) + len("\r\n")
 	words := strings.Fields(string(line))
 	answer := "ERROR"
 	m.mu.Lock() // only for moments, so it is permitted on a loop
 	defer m.mu.Unlock()
 	switch {
 	case len(words) == 2 && words[0] == "get":
-		answer = m.values[words[1]] + "END"
+		answer = m.replies[words[1]] + "END"
 	case len(words) == 2 && words[0] == "delete":
 		answer = "NOT_FOUND"
-		if _, found := m.values[words[1]]; found {
+		if _, found := m.replies[words[1]]; found {
 			answer = "DELETED"
 		}
-		delete(m.values, words[1])
-	case len(words) == 5 && words[0] == "set": // set KEY FLAGS SECONDS LENGTH, and on the next line the value
-		size, err := strconv.ParseUint(words[4], 10, 16) // 16 bits: a value has less than 64 KiB
-		if err != nil {
-			break // ERROR
-		}
-		length += int(size) + len("\r\n")
-		if length > len(input) {
-			return 0
-		}
-		value := string(input[start:length])
-		if strings.HasSuffix(value, "\r\n") {
-			m.values[words[1]] = fmt.Sprintf("VALUE %s %s %s\r\n%s", words[1], words[2], words[4], value)
-			answer = "STORED"
-		}
+		delete(m.replies, words[1])
+	case len(words) == 5 && words[0] == "set":
+		size := 0
+		answer, size = m.set(words, input[length:])
+		length += size
 	case len(words) == 1 && words[0] == "version":
 		answer = "VERSION 1.0.0"
+	}
+	if answer == "" {
+		return 0
 	}
 	c.Write([]byte(answer + "\r\n"))
 	if answer == "ERROR" {
 		c.Close() // what follows may be a value, and must not be taken for commands
 	}
 	return length
+}
+
+// set carries out "set KEY FLAGS SECONDS LENGTH" with the value that rest begins with, and returns the size of the value with
+// its line end. If the value is incomplete, answer is empty.
+func (m *cache) set(words []string, rest []byte) (answer string, size int) {
+	length, err := strconv.ParseUint(words[4], 10, 16) // 16 bits: a value has less than 64 KiB
+	if err != nil {
+		return "ERROR", 0
+	}
+	size = int(length) + len("\r\n")
+	if size > len(rest) {
+		return "", 0
+	}
+	value := string(rest[:size])
+	if !strings.HasSuffix(value, "\r\n") {
+		return "ERROR", 0
+	}
+	m.replies[words[1]] = fmt.Sprintf("VALUE %s %s %s\r\n%s", words[1], words[2], words[4], value)
+	return "STORED", size
 }
 
 func main() {
@@ -82,10 +93,10 @@ func main() {
 	check(err)
 	ln, err := e.Open("tcp", *address, engine.OpenOptions{})
 	check(err)
-	m := &cache{values: map[string]string{}}
-	// EachMessage calls m.command for each command, but not while the client leaves answers unread: they would pile up. A
-	// connection ends if a command is longer than Input (64 KiB for a value, 4 for its line), or if no byte moves for as long
-	// as Idle.
+	m := &cache{replies: map[string]string{}}
+	// EachMessage calls m.command for each command. It pauses while the client does not read answers, so that they do not pile
+	// up. A connection is closed if a command is longer than Input (64 KiB for a value, 4 KiB for its line), or if no byte
+	// moves for 10 minutes.
 	options := engine.ProtocolOptions{Bounds: backend.Bounds{Input: 68 << 10, Idle: 10 * time.Minute}}
 	check(e.ServeProtocol(ln, backend.EachMessage(m.command), options))
 	log.Print("memcached: ", ln.Addr())

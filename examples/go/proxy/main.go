@@ -1,8 +1,9 @@
 // Command proxy is a reverse proxy. Requests for paths below /api/ go to one service, and all others to another one. It
 // sets the field X-Gateway in requests, and removes the field Server from responses.
 //
+//	python3 -m http.server --bind 127.0.0.1 9000 &
 //	go run ./examples/go/proxy -api 127.0.0.1:9001,127.0.0.1:9002 -web 127.0.0.1:9000
-//	curl http://127.0.0.1:8081/
+//	curl -i http://127.0.0.1:8081/
 package main
 
 import (
@@ -22,9 +23,9 @@ type services struct {
 	api, web *upstream.Set
 }
 
-// to chooses the service of a request. Like edit and answer, it runs on event loops, and must not block (see example
+// choose returns the service for a request. Like edit and answer, it runs on event loops, and must not block (see example
 // hello).
-func (s *services) to(req *proxy.Request) *upstream.Set {
+func (s *services) choose(req *proxy.Request) *upstream.Set {
 	// The path has no leading slash, and is otherwise as it was sent: /%61pi/ goes to web. So this is no access control.
 	if bytes.HasPrefix(req.Path(), []byte("api/")) {
 		return s.api
@@ -37,14 +38,15 @@ func edit(req *proxy.Request) {
 	req.Set("X-Gateway", "the example") // fails only for fields that the proxy decides on itself, such as Content-Length
 }
 
-// answer changes the response that the client gets. If it returned an error, the client would get 502. But Drop fails as
-// seldom as Set.
+// answer changes the response that the client gets. After an error the client would get 502, but Drop fails only for the
+// same fields as Set.
 func answer(_ *proxy.Request, res *proxy.Response) error {
 	return res.Drop("Server")
 }
 
-// newService returns a service with a list of servers. A server that fails three times within 10 seconds is left out for
-// 10 seconds. A request that fails at one server is tried at another one, if its method is idempotent.
+// newService returns a service with a list of servers. A server fails if it accepts no connection, or sends no valid
+// response. If it does so three times within 10 seconds, it gets no requests for 10 seconds, unless all servers fail. A
+// request that reached no server is tried again at another one. So is one that got no response, if its method is idempotent.
 func newService(list string) *upstream.Set {
 	targets := upstream.Targets(strings.Split(list, ",")...)
 	set, err := upstream.New(upstream.Options{}, targets...)
@@ -62,7 +64,7 @@ func main() {
 	e, err := engine.New(engine.Options{})
 	check(err)
 	// Failures are not logged: the field Failed of Config is for that.
-	config := proxy.Config{To: s.to, Edit: edit, Answer: answer}
+	config := proxy.Config{To: s.choose, Edit: edit, Answer: answer}
 	ln, err := e.ServeTCP(*address, proxy.New(config), engine.Limits{})
 	check(err)
 	log.Printf("http://%s/", ln.Addr())

@@ -2,7 +2,7 @@
 // takes less than a minute.
 //
 //  1. SIGUSR2 arrives. The library tableflip starts the binary again, as a child, which gets the listening socket.
-//  2. The child serves, and says so (Ready). If it does not within a minute, it is killed, and the old process goes on.
+//  2. The child serves, and calls Ready. If it has not done so after a minute, it is killed, and the old process goes on.
 //  3. The old process accepts no more connections, completes its requests, and ends. Until then, the new one refuses SIGUSR2.
 //
 // The process id changes, so systemd has to be told: see tableflip's Options.PIDFile. To try it, in two terminals:
@@ -59,7 +59,7 @@ func main() {
 	check(err)
 	e, err := engine.New(engine.Options{})
 	check(err)
-	ln, err := e.Adopt(socket) // from now on the engine has the socket; tableflip has a duplicate for the child
+	ln, err := e.Adopt(socket) // the engine owns socket now; tableflip has a duplicate for the child
 	check(err)
 	// Serve does what ServeTCP does after listening. 0 is the number of the listener, for handlers that tell listeners apart.
 	check(e.Serve(ln, handler.Blocking(handler.Func(whoAmI), 100), 0, engine.Limits{}))
@@ -69,7 +69,7 @@ func main() {
 	go func() {
 		for s := range signals {
 			if s == syscall.SIGUSR2 {
-				go upgrade(upgrader) // it may take a minute, in which the other signals must be heard
+				go upgrade(upgrader) // it may take a minute, and SIGTERM must work meanwhile
 			} else {
 				upgrader.Stop()
 			}
@@ -78,9 +78,9 @@ func main() {
 	<-upgrader.Exit()                           // a child is ready, or Stop was called
 	signal.Reset(syscall.SIGTERM, os.Interrupt) // from here on, these two end this process at once
 
-	// Step 3, also after SIGTERM. Retire accepts no more connections, and waits for requests. Shutdown would close idle
-	// connections at once; Retire leaves them open for a second, because a request may be on its way. Then Shutdown ends the
-	// loops. If connections are left after a minute, it cuts them and returns an error.
+	// Step 3, also after SIGTERM. Retire stops accepting, waits for requests, and gives idle connections a second, because a
+	// request may be on its way. Shutdown ends the loops. It cuts what is left after a minute, and returns an error for it (so
+	// that of Retire adds nothing).
 	grace, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	e.Retire(grace)
