@@ -176,7 +176,7 @@ func TestWaitingTickBegins(t *testing.T) {
 				t.Error("the tick has begun twice")
 			}
 			if how == "upgrade" {
-				<-s.exited
+				s.awaitExit()
 				s.endOf(pidIn(t, pid))
 			}
 		})
@@ -259,7 +259,7 @@ func TestUpgradeTimerDoesNotOverlap(t *testing.T) {
 				s.wait("the old process has not reported the end of its timers")
 				eventually(t, "another tick begins", func() bool { return j.count("begins") == 2 })
 			}
-			<-s.exited
+			s.awaitExit()
 			j.pulses(s, 1)
 			j.stop(s, pidIn(t, pidName))
 		})
@@ -295,6 +295,6 @@ func TestUpgradeTwiceTimerDoesNotOverlap(t *testing.T) {
 		t.Errorf("%d ticks are running", n)
 	}
 	j.end()
-	<-s.exited
+	s.awaitExit()
 	j.stop(s, pid)
 }
