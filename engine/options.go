@@ -116,9 +116,11 @@ func (o Options) logger() *slog.Logger { return cmp.Or(o.Logger, slog.Default())
 // negative BufferBody or OutputBytes buffers nothing, and a negative DrainTimeout closes at once. Timeouts are rounded up
 // to milliseconds.
 type Limits struct {
-	HeadBytes   int64 // request line and fields. Above: 431, or 414 for the target. Default 1 MiB, at most 1 GiB
-	BodyBytes   int64 // content of a request body. Above: 413. Default 64 MiB
-	BufferBody  int64 // a body up to this many bytes is awaited before a handler is occupied. Default 64 KiB
+	HeadBytes int64 // request line and fields. Above: 431, or 414 for the target. Default 1 MiB, at most 1 GiB
+	BodyBytes int64 // content of a request body. Above: 413. Default 64 MiB
+	// BufferBody: a body of up to this many bytes is awaited before it occupies a handler, if the request tells its length and has no
+	// Expect: 100-continue. Default 64 KiB.
+	BufferBody  int64
 	OutputBytes int64 // response bytes held in memory for a peer that reads slowly. Default 128 KiB
 
 	// Overlap is how many pipelined requests of one connection may be in progress at a time, if they are safe and have no

@@ -65,10 +65,10 @@ func clients(t *testing.T, address string) (stop func()) {
 	for range 2 {
 		go func() {
 			n := 0
+			defer func() { ended <- n }()
 			for ; !stopped.Load() && !t.Failed(); n++ {
-				get(t, "http://"+address+"/")
+				getMeanwhile(t, "http://"+address+"/")
 			}
-			ended <- n
 		}()
 	}
 	return func() {

@@ -415,7 +415,7 @@ func TestAdminOverUpgrade(t *testing.T) {
 	}
 	s.signal(syscall.SIGUSR2)
 	s.wait("msg=\"handed over\"")
-	<-s.exited
+	s.awaitExit()
 	text, _ := os.ReadFile(pidFile)
 	heir := number(t, strings.TrimSpace(string(text)))
 	if st := process(); st.Server.PID != heir || heir == s.pid() || !st.Ready {

@@ -24,7 +24,7 @@ func TestBackground(t *testing.T) {
 	pidName, logName := filepath.Join(dir, "pid"), filepath.Join(dir, "log")
 	s := launch(t, "-b", "-p", pidName, "-l", logName, "testdata/hello.lua")
 	s.ended = true
-	<-s.exited
+	s.awaitExit()
 	if code := s.cmd.ProcessState.ExitCode(); code != 0 {
 		t.Fatalf("exit code %d: %s", code, s.log)
 	}

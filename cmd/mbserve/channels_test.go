@@ -392,7 +392,7 @@ func TestChannelsEndure(t *testing.T) {
 			t.Fatal("messages are missing")
 		}
 	}
-	<-s.exited
+	s.awaitExit()
 	s.endOf(pid)
 }
 

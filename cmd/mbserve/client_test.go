@@ -51,6 +51,23 @@ func get(t testing.TB, url string) string {
 	return body
 }
 
+// late reports whether a client that has begun then may be too late: a connection that is to end, since another process takes over, waits a second
+// for its last request. On a busy machine a client may need longer between the connection and the request.
+func late(begun time.Time) bool { return time.Since(begun) >= time.Second }
+
+// getMeanwhile is get for a client that does not stop while the server is replaced. It may be late.
+func getMeanwhile(t testing.TB, url string) {
+	t.Helper()
+	begun := time.Now()
+	resp, body, err := fetch("GET", url, "")
+	switch {
+	case err != nil && !late(begun):
+		t.Errorf("after %v: %v", time.Since(begun), err)
+	case err == nil && resp.StatusCode != 200:
+		t.Errorf("%s: status %s: %s", url, resp.Status, body)
+	}
+}
+
 // status returns the status of a request; the connection must not fail.
 func status(t testing.TB, method, url string) int {
 	t.Helper()

@@ -90,7 +90,7 @@ func TestEndure(t *testing.T) {
 		return settled() && len(all) == 2+3
 	})
 	eventually(t, "no descriptors are leaked", func() bool { return openFiles(t, last) <= before })
-	<-s.exited
+	s.awaitExit()
 	s.endOf(last)
 }
 

@@ -78,7 +78,7 @@ func TestExampleChatInBrowser(t *testing.T) {
 	if light, colours := one.brightness("chat"); light == 0 || colours < 10 {
 		t.Errorf("the page: brightness %.2f, %d colours", light, colours)
 	}
-	<-s.exited
+	s.awaitExit()
 	s.endOf(pid)
 }
 

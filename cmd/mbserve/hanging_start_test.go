@@ -4,7 +4,6 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // A start that waits for a file, here a FIFO without a writer, as for a disk that does not answer, is ended by TERM.
@@ -15,17 +14,20 @@ func TestStopWhileStartHangs(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := launch(t, script)
-	eventually(t, "the start has begun", func() bool {
-		fd, err := syscall.Open(script, syscall.O_WRONLY|syscall.O_NONBLOCK, 0)
-		if err != nil {
-			return false // nobody is waiting for it
-		}
-		syscall.Close(fd)
-		return true
-	})
+	defer syscall.Close(awaitReader(t, script))
 	s.signal(syscall.SIGTERM)
-	<-s.exited
-	s.ended = true
+	s.exit(0)
+}
+
+// awaitReader waits until somebody reads a FIFO, who waits for something to read until the descriptor is closed.
+func awaitReader(t *testing.T, name string) (fd int) {
+	t.Helper()
+	eventually(t, name+" is read", func() bool {
+		var err error
+		fd, err = syscall.Open(name, syscall.O_WRONLY|syscall.O_NONBLOCK, 0)
+		return err == nil
+	})
+	return fd
 }
 
 // So is one that waits for a file that is read when the script has run, here that of the authorities of a route.
@@ -38,20 +40,8 @@ func TestStopWhilePrepareHangs(t *testing.T) {
 	}
 	a.write(`@ listen{ port, routes = { ["/api/"] = { proxy = "https://127.0.0.1:1", ca = %q } }, connect = say("x") }`, file)
 	s := launch(t, a.script)
-	fd := -1
-	eventually(t, "the file is read", func() (ok bool) {
-		var err error
-		fd, err = syscall.Open(file, syscall.O_WRONLY|syscall.O_NONBLOCK, 0)
-		return err == nil
-	})
-	defer syscall.Close(fd) // the reader waits until then
+	defer syscall.Close(awaitReader(t, file))
 	s.signal(syscall.SIGTERM)
-	select {
-	case <-s.exited:
-	case <-time.After(patience):
-		t.Error("it goes on")
-		s.cmd.Process.Kill()
-		<-s.exited
-	}
-	s.ended = true
+	s.exit(exitStart)
+	s.wait("stopped although the start hangs")
 }

@@ -142,6 +142,19 @@ func (s *instance) exit(code int) {
 	s.checkLog()
 }
 
+// awaitExit waits for the end of the process that the test has started, which may be replaced by another one. It may have requests to complete.
+func (s *instance) awaitExit() {
+	s.t.Helper()
+	select {
+	case <-s.exited:
+	case <-time.After(2 * patience):
+		s.t.Errorf("process %d does not end:\n%s", s.pid(), s.log)
+		s.killAll()
+		s.ended = true
+		s.t.FailNow()
+	}
+}
+
 // checkProcesses looks for processes that should have ended with the server. It gives the system a moment to remove
 // them.
 func (s *instance) checkProcesses() {

@@ -195,7 +195,7 @@ func TestMainOverUpgrade(t *testing.T) {
 	}
 	open()
 	s.wait("begin 2")
-	<-s.exited
+	s.awaitExit()
 	events.check("begin 1", "told 1", "end 1", "begin 2")
 	text, err := os.ReadFile(pidName)
 	if err != nil {

@@ -90,6 +90,9 @@ func TestManifestOptions(t *testing.T) {
 func fronted(t *testing.T) (s *instance, plain, prefixed, admin string) {
 	t.Helper()
 	s = start(t, "--admin", loopbackPort, "testdata/fronted.lua")
+	eventually(t, "the server has a worker", func() bool { // a proxy that asks before is to leave it out
+		return status(t, "GET", s.admin("/readyz")) == http.StatusOK
+	})
 	return s, s.address(0), s.address(1), strings.TrimPrefix(s.admin(""), "http://")
 }
 
@@ -137,14 +140,16 @@ func checkFrontStreams(t *testing.T, address string) {
 	openSocket(t, address, "/socket", "").exchanges()
 }
 
-// frontHAProxy is HAProxy with the configuration for it. It returns its two addresses.
+// frontHAProxy is HAProxy with the configuration for it. It returns its two addresses. On a busy machine a check of the server may take longer
+// than the configuration says.
 func frontHAProxy(t *testing.T, plain, prefixed, admin string) (overHTTP, overTCP string) {
 	t.Helper()
 	_, adminPort, _ := net.SplitHostPort(admin)
 	overHTTP, overTCP = reactortest.FreePort(t), reactortest.FreePort(t)
 	conf := filepath.Join(t.TempDir(), "conf")
 	text := packaged(t, "haproxy.cfg", "bind *:80\n", "bind "+overHTTP+"\n", "bind *:443\n", "bind "+overTCP+"\n",
-		"127.0.0.1:8080", plain, "127.0.0.1:8081", prefixed, "port 9090", "port "+adminPort, "maxconn 20000", "maxconn 100")
+		"127.0.0.1:8080", plain, "127.0.0.1:8081", prefixed, "port 9090", "port "+adminPort, "maxconn 20000", "maxconn 100",
+		"inter 1s", "inter 40s", "timeout connect 5s", "timeout connect 40s")
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

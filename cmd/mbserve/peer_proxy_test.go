@@ -33,6 +33,10 @@ func runPeer(t testing.TB, address, program string, args ...string) {
 	t.Cleanup(func() {
 		cmd.Process.Kill()
 		cmd.Wait()
+		if t.Failed() {
+			text, _ := os.ReadFile(out.Name())
+			t.Logf("%s says:\n%s", program, text)
+		}
 	})
 	listens := holds(patience, func() bool {
 		c, err := net.Dial("tcp", address)

@@ -113,7 +113,7 @@ func TestReloadLastRequest(t *testing.T) {
 	reloading := time.Now()
 	s.mustReload()
 	// Only if the reload takes too long, the second is over.
-	if status, got, err := last.ask("/"); (err != nil || status != 200 || got != "old") && (err == nil || time.Since(reloading) < time.Second) {
+	if status, got, err := last.ask("/"); (err != nil || status != 200 || got != "old") && (err == nil || !late(reloading)) {
 		t.Errorf("the last request: %d %q, %v", status, got, err)
 	}
 	s.wait("the replaced script has ended")
@@ -180,19 +180,19 @@ func TestReloadUnderLoad(t *testing.T) {
 		stays := dial(t, at)
 		go func() {
 			n := 0
+			defer func() { ended <- n }()
 			for ; !stop.Load() && !t.Failed(); n++ {
 				stays.get("/")
 				stays.hears(200)
 			}
-			ended <- n
 		}()
 	}
 	go func() {
 		n := 0
+		defer func() { ended <- n }()
 		for ; !stop.Load() && !t.Failed(); n++ {
 			get(t, "http://"+at+"/")
 		}
-		ended <- n
 	}()
 	const reloads = 8
 	for i := range reloads {

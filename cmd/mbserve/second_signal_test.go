@@ -64,7 +64,7 @@ func TestFirstSignalToServerThatStops(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		<-s.exited
+		s.awaitExit()
 		s.endOf(number(t, strings.TrimSpace(string(text))))
 	}
 }

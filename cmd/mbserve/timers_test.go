@@ -12,14 +12,13 @@ import (
 // jobs is an application with a timer whose tick waits at a FIFO, and another that shows that time passes.
 type jobs struct {
 	*application
-	fifo string
-	open func()
+	fifo string // each tick takes a byte of it: see letGo
 	list string // file with the lines "begins" and "ends"
 }
 
 func newJobs(t testing.TB) *jobs {
 	j := &jobs{application: newApplication(t)}
-	j.fifo, j.open = newFIFO(t)
+	j.fifo, _ = newFIFO(t)
 	j.list = filepath.Join(filepath.Dir(j.script), "jobs")
 	return j
 }
@@ -35,9 +34,24 @@ func (j *jobs) write(generation int, listener string) {
 		listen{ { proto = "interval", name = "pulse", delay = 0.01, connect = function() io.stderr:write("pulse %d\n") end } }
 		listen{ { proto = "interval", %s, delay = 0.01, connect = function()
 			note("begins")
-			io.open(%q):close()
+			local gate = io.open(%q, "r+")
+			gate:read(1)
+			gate:close()
 			note("ends")
 		end } }`, j.list, generation, listener, j.fifo)
+}
+
+// letGo lets one tick go. If it only opened the FIFO, ticks that begin before it is closed again would go, too, and on a busy machine that may
+// be many. It returns false if no tick waits.
+func (j *jobs) letGo() bool {
+	j.t.Helper()
+	fd, err := syscall.Open(j.fifo, syscall.O_WRONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return false
+	}
+	defer syscall.Close(fd)
+	_, err = syscall.Write(fd, []byte("x"))
+	return err == nil
 }
 
 func (j *jobs) count(word string) int {
@@ -57,7 +71,7 @@ func (j *jobs) pulses(s *instance, generation int) {
 func (j *jobs) end() {
 	j.t.Helper()
 	before := j.count("begins")
-	j.open()
+	eventually(j.t, "a tick waits", j.letGo)
 	eventually(j.t, "another tick begins", func() bool { return j.count("begins") > before })
 	if begun, ended := j.count("begins"), j.count("ends"); begun != ended+1 {
 		j.t.Errorf("%d ticks have begun, %d have ended", begun, ended)
@@ -71,7 +85,7 @@ func (j *jobs) stop(s *instance, pid int) {
 	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
 		j.t.Fatal(err)
 	}
-	eventually(j.t, "all processes end", func() bool { openFIFO(j.fifo); return len(marked(s.mark)) == 0 })
+	eventually(j.t, "all processes end", func() bool { j.letGo(); return len(marked(s.mark)) == 0 })
 	if pid == s.pid() {
 		s.exit(0)
 	} else {
@@ -162,7 +176,7 @@ func TestWaitingTickBegins(t *testing.T) {
 				t.Error("the tick has begun twice")
 			}
 			if how == "upgrade" {
-				<-s.exited
+				s.awaitExit()
 				s.endOf(pidIn(t, pid))
 			}
 		})
@@ -218,7 +232,7 @@ func TestUpgradeTimerDoesNotOverlap(t *testing.T) {
 			j := newJobs(t)
 			j.write(0, `name = "job"`)
 			pidName := filepath.Join(filepath.Dir(j.script), "pid")
-			grace := "40"
+			grace := "1000000"
 			if end == "the grace time is over" {
 				grace = "1"
 			}
@@ -245,7 +259,7 @@ func TestUpgradeTimerDoesNotOverlap(t *testing.T) {
 				s.wait("the old process has not reported the end of its timers")
 				eventually(t, "another tick begins", func() bool { return j.count("begins") == 2 })
 			}
-			<-s.exited
+			s.awaitExit()
 			j.pulses(s, 1)
 			j.stop(s, pidIn(t, pidName))
 		})
@@ -258,7 +272,7 @@ func TestUpgradeTwiceTimerDoesNotOverlap(t *testing.T) {
 	j := newJobs(t)
 	j.write(0, `name = "job"`)
 	pidName := filepath.Join(filepath.Dir(j.script), "pid")
-	s := start(t, "-p", pidName, j.script)
+	s := start(t, "-p", pidName, "--grace", "1000000", j.script)
 	eventually(t, "the tick begins", func() bool { return j.count("begins") == 1 })
 	pid := s.pid()
 	for generation := 1; generation <= 2; generation++ {
@@ -281,6 +295,6 @@ func TestUpgradeTwiceTimerDoesNotOverlap(t *testing.T) {
 		t.Errorf("%d ticks are running", n)
 	}
 	j.end()
-	<-s.exited
+	s.awaitExit()
 	j.stop(s, pid)
 }

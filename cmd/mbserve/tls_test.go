@@ -252,12 +252,12 @@ func TestCertificateReload(t *testing.T) {
 		go func() {
 			client := &http.Client{Timeout: patience, Transport: &http.Transport{TLSClientConfig: config.Clone(), DisableKeepAlives: true}}
 			n := 0
+			defer func() { ended <- n }()
 			for ; !stop.Load() && !t.Failed(); n++ {
 				if got, err := says(client, "https://"+at+"/"); err != nil || !strings.HasPrefix(got, "https ") {
 					t.Errorf("request %d: %q, %v", n, got, err)
 				}
 			}
-			ended <- n
 		}()
 	}
 	stays, err := tls.Dial("tcp", at, config)

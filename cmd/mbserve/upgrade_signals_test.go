@@ -21,7 +21,7 @@ func (s *instance) awaitNew(pidName string) (pid int) {
 		pid = number(s.t, strings.TrimSpace(string(text)))
 		return pid != s.pid()
 	})
-	<-s.exited
+	s.awaitExit()
 	return pid
 }
 

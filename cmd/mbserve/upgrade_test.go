@@ -47,10 +47,10 @@ func TestUpgrade(t *testing.T) {
 	for range 3 {
 		go func() {
 			n := 0
+			defer func() { ended <- n }()
 			for ; !stop.Load() && !t.Failed(); n++ {
-				get(t, "http://"+at+"/")
+				getMeanwhile(t, "http://"+at+"/")
 			}
-			ended <- n
 		}()
 	}
 	pid := s.pid()
@@ -88,7 +88,7 @@ func TestUpgrade(t *testing.T) {
 			t.Error("a client got no answer")
 		}
 	}
-	<-s.exited
+	s.awaitExit()
 	if code := s.cmd.ProcessState.ExitCode(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}

@@ -261,7 +261,7 @@ func TestUserFiles(t *testing.T) {
 			if n := len(s.helpers()); n != 1 {
 				t.Errorf("%d root helpers", n)
 			}
-			<-s.exited
+			s.awaitExit()
 			s.endOf(now) // and no root helper is left
 			if !strings.Contains(text(log), "msg=stopped") {
 				t.Errorf("the last log: %s", text(log))

@@ -54,7 +54,7 @@ func TestWatchdog(t *testing.T) {
 	if text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", heir)); !strings.Contains(string(text), fmt.Sprintf("\nPPid:\t%d\n", os.Getpid())) {
 		t.Errorf("the parent is another process:\n%s", text)
 	}
-	<-s.exited
+	s.awaitExit()
 	clear(seen)
 	until("WATCHDOG", 3)
 	if err := syscall.Kill(heir, syscall.SIGTERM); err != nil {
@@ -97,7 +97,7 @@ func TestStopWaitsForPredecessor(t *testing.T) {
 			if got := busy.hears(200); got != "done" {
 				t.Errorf("%q", got)
 			}
-			<-s.exited
+			s.awaitExit()
 			if second == 0 {
 				ended(t, heir)
 			}

@@ -157,13 +157,13 @@ func TestWebSocketTogetherSlowClient(t *testing.T) {
 	}
 }
 
-// request_timeout limits each message, also of those that have arrived together.
+// request_timeout limits each message, also of those that have arrived together. Each has seconds to spare.
 func TestWebSocketTogetherTimeout(t *testing.T) {
-	t.Setenv("WS_LIMIT", "1")
-	s := launch(t, "testdata/websocket.lua")
+	t.Parallel()
+	s := launchWith(t, program(t), nil, []string{"WS_LIMIT=8"}, "testdata/websocket.lua")
 	s.wait("msg=ready")
 	c := s.socket("handler=quiet")
-	c.saysTogether("sleeps 0.4", "sleeps 0.4", "sleeps 0.4", "sleeps 0.4", "count")
+	c.saysTogether("sleeps 2.1", "sleeps 2.1", "sleeps 2.1", "sleeps 2.1", "count")
 	for _, want := range []string{"slept", "slept", "slept", "slept", "1"} {
 		if got := c.hears(); got != want {
 			t.Errorf("%q, want %q", got, want)

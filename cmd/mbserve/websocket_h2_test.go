@@ -175,7 +175,7 @@ func TestWebSocketsOfOneConnection(t *testing.T) {
 	for _, w := range all {
 		w.leaves(1012)
 	}
-	<-s.exited
+	s.awaitExit()
 	eventually(t, "the pid file has the new process", func() bool {
 		text, _ := os.ReadFile(pidName)
 		fmt.Sscan(string(text), &pid)

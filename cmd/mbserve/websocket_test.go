@@ -459,7 +459,7 @@ func TestWebSocketUpgrade(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	c.answersClose(1012)
-	<-s.exited
+	s.awaitExit()
 	eventually(t, "the pid file has the new process", func() bool {
 		text, _ := os.ReadFile(pidName)
 		pid, _ = strconv.Atoi(strings.TrimSpace(string(text)))

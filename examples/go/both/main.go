@@ -17,8 +17,8 @@ import (
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/luahttp"
 	"moonbridge/handler/route"
-	// luahttp.Start starts this program again, as the parent of the workers. There, this package takes over before main, and
-	// init functions of other packages may run. Without it, Start fails.
+	// luahttp.Start needs this import: it runs this program's binary a second time, as the parent of the workers. In that
+	// process, package worker takes over before main begins.
 	_ "moonbridge/handler/worker"
 )
 
@@ -34,19 +34,18 @@ func main() {
 	}
 	e, err := engine.New(engine.Options{})
 	check(err)
-	// Start (which the context may end) loads the script, starts the workers, and opens the listener that the script names. It must name exactly one, for
-	// HTTP. If a worker dies, its request gets 502, and another worker is started.
+	// Start loads the script, opens the listener that it names (exactly one, for HTTP), and starts launching the workers.
+	// The context bounds only this. If a worker dies, its request gets 502, and another worker is started.
 	script := pool.Config{Script: os.Args[1], Args: os.Args[2:], Logger: slog.Default()}
 	lua, err := luahttp.Start(context.Background(), e, script)
 	check(err)
-	// Requests for exactly this path (with a slash, unlike Request.Path) go to now, and all others to lua.Pool, the workers.
+	// Requests for exactly this path go to now, and all others to lua.Pool, the workers.
 	goTime := route.Rule{Path: "/go/time", To: handler.OnLoop(handler.Func(now))}
 	site, err := route.New([]route.Rule{goTime}, lua.Pool)
 	check(err)
 	check(lua.Serve(site))
 	log.Printf("http://%s/", lua.Listener.Addr())
-	// As in example hello. When requests in progress are complete, or after 10 seconds, Stop ends the workers and their parent
-	// (lua.Host).
+	// As in example hello. When requests in progress are complete, or after 10 seconds, Stop ends the workers and their parent.
 	check(e.ShutdownOnSignal(10*time.Second, lua.Host.Stop))
 }
 

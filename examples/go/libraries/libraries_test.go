@@ -131,6 +131,34 @@ func TestChiStaysSafe(t *testing.T) {
 	}
 }
 
+// Uploads that are not complete occupy no handler, whatever they say about their length. Too long ones are refused.
+func TestChiSlowUploads(t *testing.T) {
+	address := start(t, "chi", "http")
+	for i := range 102 {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(patience))
+		how := []string{"Transfer-Encoding: chunked\r\n\r\n5\r\nhal", "Content-Length: 10\r\n\r\nhal", "Content-Length: 10\r\nExpect: 100-continue\r\n\r\n"}[i%3]
+		io.WriteString(conn, "POST /notes HTTP/1.1\r\nHost: a\r\n"+how)
+	}
+	if res, _ := request(t, "GET", "http://"+address+"/notes", ""); res.StatusCode != 200 {
+		t.Error(res.Status)
+	}
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(patience))
+	io.WriteString(conn, "POST /notes HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4e20\r\n"+strings.Repeat("x", 20000)+"\r\n0\r\n\r\n")
+	if res, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || res.StatusCode != 413 {
+		t.Error(res, err)
+	}
+}
+
 // A client of others uses the application, on one connection.
 func TestChiCurl(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {

@@ -25,7 +25,7 @@ import (
 
 const noteMax = 16 << 10 // bytes
 
-// notes is the application: a list of texts, of which the first has the number 1.
+// notes is the application: a list of texts, numbered from 1.
 type notes struct {
 	mu    sync.Mutex
 	texts []string
@@ -33,7 +33,7 @@ type notes struct {
 
 func (n *notes) routes() http.Handler {
 	r := chi.NewRouter()
-	r.Use(middleware.NoCache)
+	r.Use(middleware.NoCache) // an example of middleware
 	r.Get("/notes", n.list)
 	r.Post("/notes", n.add)
 	r.Get("/notes/{number}", n.show)
@@ -65,10 +65,10 @@ func (n *notes) show(w http.ResponseWriter, r *http.Request) {
 }
 
 func (n *notes) add(w http.ResponseWriter, r *http.Request) {
-	// The limit is for other servers: here, the engine has refused such requests with 413.
+	// The engine has received the whole body and checked its length (see main). With other servers, this does it.
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, noteMax))
 	if err != nil {
-		http.Error(w, "the note is too long or incomplete", http.StatusBadRequest)
+		http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
 		return
 	}
 	number, kept := n.keep(string(text))
@@ -97,10 +97,11 @@ func main() {
 	e, err := engine.New(engine.Options{})
 	check(err)
 	application := &notes{texts: []string{}} // nil would be null in JSON
-	// At most 100 requests run at a time (see example hello), and no slow upload occupies one: by default, the engine receives
-	// the whole body before it calls the handler. Bodies of more than 16 KiB get 413.
+	// At most 100 requests run at a time (see example hello).
 	b := handler.Blocking(handler.HTTP(application.routes()), 100)
-	ln, err := e.ServeTCP(*address, b, engine.Limits{BodyBytes: noteMax})
+	// A body of more than 16 KiB gets 413. With SpoolBody, a request begins to count as one of the 100 only when its whole
+	// body is there, so slow uploads do not keep others out.
+	ln, err := e.ServeTCP(*address, b, engine.Limits{BodyBytes: noteMax, SpoolBody: true})
 	check(err)
 	log.Printf("http://%s/", ln.Addr())
 	check(e.ShutdownOnSignal(10 * time.Second)) // see example hello
