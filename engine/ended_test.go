@@ -17,11 +17,16 @@ import (
 // awaits checks that AwaitEnded waits for something.
 func awaits(t *testing.T, e *Engine, what string) {
 	t.Helper()
-	over, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := e.AwaitEnded(over); err != context.Canceled {
+	if err := endedNow(t, e); err != context.Canceled {
 		t.Errorf("AwaitEnded does not wait for %s: %v", what, err)
 	}
+}
+
+// endedNow is what AwaitEnded says at once: the error of a context if there is something to wait for.
+func endedNow(t *testing.T, e *Engine) error {
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	return e.AwaitEnded(over)
 }
 
 // ends checks that AwaitEnded does not wait for ever.
@@ -144,10 +149,13 @@ func TestAwaitEndedSilent(t *testing.T) {
 			}
 			defer c.Close()
 			eventually(t, "the connection is accepted", func() bool { return e.Conns() == 1 })
+			since := time.Now()
 			if err := ln.Close(); err != nil {
 				t.Fatal(err)
 			}
-			awaits(t, e, "the first request")
+			if err := endedNow(t, e); err != context.Canceled && time.Since(since) < time.Second {
+				t.Errorf("AwaitEnded does not wait for the first request: %v", err)
+			}
 			ends(t, e)
 		})
 	}

@@ -30,7 +30,7 @@ func (s *h2Conn) drain() {
 		return
 	}
 	s.draining = drainAsked
-	s.drainMS = s.l.parent.sys.nowMS() + h2DrainMS
+	s.drainMS = s.l.parent.sys.nowMS() + s.l.drainMS
 	s.putGoAway(h2LastStream, h2NoError)
 	s.put(append(h2Frame{length: 8, kind: h2Ping}.append(nil), h2DrainPing...))
 }

@@ -14,10 +14,16 @@ import (
 	"golang.org/x/net/http2"
 )
 
+// drainsForLong gives connections that end an hour for the answers of their peers: a test may be slow.
+func drainsForLong(e *Engine) {
+	e.onEveryLoop(func(l *loop) error { l.h2Part().drainMS = uint64(time.Hour / time.Millisecond); return nil })
+}
+
 // A connection that ends says so twice: first that no stream should follow, and then which was the last. What is on its way is served.
 func TestH2Drain(t *testing.T) {
 	b := &testBackend{}
 	e, addr := startH2(t, Options{Loops: 1}, Limits{}, b)
+	drainsForLong(e)
 	p := dialH2(t, addr)
 	p.get(1, "/slow")
 	eventually(t, "the request is there", func() bool {
@@ -72,6 +78,7 @@ func TestH2Drain(t *testing.T) {
 // A connection without a request is not ended as soon as its peer knows: the peer may be about to use it, and take that for a failure to connect.
 func TestH2DrainUnused(t *testing.T) {
 	e, addr := startH2(t, Options{Loops: 1}, Limits{}, &testBackend{})
+	drainsForLong(e)
 	p := dialH2(t, addr)
 	drained := make(chan error, 1)
 	ctx, cancel := context.WithTimeout(t.Context(), waitMost)
@@ -97,13 +104,30 @@ func TestH2DrainUnused(t *testing.T) {
 
 // Peers that say nothing do not keep an engine from ending, and idle ones are ended after their time.
 func TestH2Idle(t *testing.T) {
-	e, addr := startH2(t, Options{Loops: 1}, Limits{IdleTimeout: 300 * time.Millisecond}, &testBackend{})
+	const hour = uint64(time.Hour / time.Millisecond)
+	e, addr := startH2(t, Options{Loops: 1}, Limits{IdleTimeout: time.Hour}, &testBackend{})
 	p := dialH2(t, addr)
 	p.lives(1)
+	eventually(t, "the connection is idle", func() (idle bool) {
+		e.onEveryLoop(func(l *loop) error {
+			s := l.h2.conns.First()
+			if idle = len(s.streams) == 0; idle {
+				if left := s.idleMS - l.sys.nowMS(); left > hour || left < hour/2 {
+					t.Errorf("%d ms left of an hour", left)
+				}
+				s.idleMS = l.sys.nowMS() + 1 // it is over
+				s.updateDeadline()
+			}
+			return nil
+		})
+		return idle
+	})
 	p.hearsGoAway(http2.ErrCodeNo)
 	p.Close()
+	e, addr = startH2(t, Options{Loops: 1}, Limits{IdleTimeout: 10 * time.Millisecond}, &testBackend{})
 	silent := dial(t, addr)
 	silent.say(h2PrefaceText)
+	io.Copy(io.Discard, silent.r) // to its end
 	eventually(t, "silent connections end", func() bool { return e.Conns() == 0 })
 }
 

@@ -30,6 +30,7 @@ type h2Loop struct {
 	pool     *bufio.Pool
 	lookMS   uint64 // h2LookMS, or what a test sets
 	tarpitMS uint64 // h2TarpitMS, likewise
+	drainMS  uint64 // h2DrainMS, likewise
 
 	tunnels atomic.Int64 // streams that have left HTTP
 
@@ -78,7 +79,7 @@ const (
 // h2Part returns the part for HTTP/2, and makes it the first time.
 func (l *loop) h2Part() *h2Loop {
 	if l.h2 == nil {
-		m := &h2Loop{parent: l, lookMS: h2LookMS, tarpitMS: h2TarpitMS, conns: list.New(func(s *h2Conn) *list.Links[h2Conn] { return &s.links })}
+		m := &h2Loop{parent: l, lookMS: h2LookMS, tarpitMS: h2TarpitMS, drainMS: h2DrainMS, conns: list.New(func(s *h2Conn) *list.Links[h2Conn] { return &s.links })}
 		m.agains.init(&l.sys, (*h2Conn).resume)
 		m.encoder = hpack.NewEncoder(&m.encoded)
 		m.encoder.SetMaxDynamicTableSize(0)

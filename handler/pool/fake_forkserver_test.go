@@ -168,6 +168,14 @@ func (s *fakeServer) fork(m shm.MsgForkBody, fds []int) {
 	if strings.Contains(os.Args[1], "slow-fork") {
 		time.Sleep(100 * time.Millisecond)
 	}
+	if m, found := strings.CutPrefix(os.Args[1], "second-fork-waits prepare-once "); found && !marker(m+".1") && marker(m+".2") {
+		time.Sleep(time.Hour)
+	}
+	if gate, found := strings.CutPrefix(os.Args[1], "gated-fork "); found {
+		for exists(gate) {
+			time.Sleep(time.Millisecond)
+		}
+	}
 	if strings.Contains(os.Args[1], "no-fork") {
 		err = unix.EAGAIN
 	} else {
@@ -207,5 +215,10 @@ func marker(name string) bool {
 	if err == nil {
 		f.Close()
 	}
+	return err == nil
+}
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
 	return err == nil
 }

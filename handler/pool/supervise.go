@@ -79,6 +79,7 @@ func (p *Pool) adjust(now time.Time) time.Time {
 	}
 	if len(forks) > 0 {
 		p.sv.sending.Add(1)
+		next = earlier(next, now.Add(checkEvery)) // that they take too long is not reported either: see killDue
 	}
 	p.mu.Unlock()
 

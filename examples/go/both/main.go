@@ -17,8 +17,8 @@ import (
 	"moonbridge/handler/pool"
 	"moonbridge/handler/pool/luahttp"
 	"moonbridge/handler/route"
-	// luahttp.Start runs this program's binary a second time, as the parent of the workers. In that process, this package takes
-	// over before main begins. Without the import, Start fails.
+	// luahttp.Start needs this import: it runs this program's binary a second time, as the parent of the workers. In that
+	// process, package worker takes over before main begins.
 	_ "moonbridge/handler/worker"
 )
 
@@ -34,8 +34,8 @@ func main() {
 	}
 	e, err := engine.New(engine.Options{})
 	check(err)
-	// Start loads the script, opens the listener that it names (exactly one, for HTTP), and begins to start the workers. If a
-	// worker dies, its request gets 502, and another worker is started.
+	// Start loads the script, opens the listener that it names (exactly one, for HTTP), and starts launching the workers.
+	// The context bounds only this. If a worker dies, its request gets 502, and another worker is started.
 	script := pool.Config{Script: os.Args[1], Args: os.Args[2:], Logger: slog.Default()}
 	lua, err := luahttp.Start(context.Background(), e, script)
 	check(err)

@@ -1,11 +1,12 @@
 // Command gateway sits in front of the servers of an API. A client may make 10 requests per second, and 20 at once if it
-// has made none for two seconds. Requests above that get 429. The others go to the servers that are healthy. If there are
-// none, they get 503.
+// has made none for two seconds. Requests above that get 429. The others go to the servers that are healthy. While no
+// server is healthy, they get 503.
 //
 // A client is the IPv4 address of a connection, or the /64 network of an IPv6 address. So all clients behind one proxy
 // count as one, unless engine.Limits.TrustedProxies names that proxy.
 //
-//	go run ./examples/go/gateway -servers 127.0.0.1:9001,127.0.0.1:9002    # they have to answer GET /health
+//	mkdir /tmp/api; touch /tmp/api/health; python3 -m http.server -d /tmp/api --bind 127.0.0.1 9001 &
+//	go run ./examples/go/gateway -servers 127.0.0.1:9001,127.0.0.1:9002
 //	curl -i http://127.0.0.1:8081/
 package main
 
@@ -29,11 +30,12 @@ func main() {
 
 	targets := upstream.Targets(strings.Split(*servers, ",")...)
 	api, err := upstream.New(upstream.Options{
-		// From the first request on, each server is asked for /health every second. A status from 200 to 399 is a success.
-		// Three failures in a row make a server unhealthy, and two successes in a row make it healthy again. A server that
-		// gives no valid response to three requests of clients within 10 seconds is left out for 10 seconds, too.
+		// From the first request on, each server is asked for /health every second. A status from 200 to 399 is a success. The
+		// first check decides at once; until then, servers count as healthy. Later, three failures in a row make a server
+		// unhealthy, and two successes in a row make it healthy again. Independently of this, a server that gives no valid
+		// response to three requests of clients within 10 seconds is left out for 10 seconds, and longer each time.
 		Active: &upstream.Active{Path: "/health", Every: time.Second},
-		// While no server is healthy, requests get 503. By default, they would go to all servers, in case the checks are wrong.
+		// By default, requests would go to all servers when less than half of them are healthy, in case the checks are wrong.
 		OnlyHealthy: true,
 	}, targets...)
 	check(err)

@@ -19,14 +19,14 @@ import (
 
 // hello answers every path. It runs on an event loop, which is one goroutine for many connections: while hello runs,
 // all other connections of that loop wait. So it must not compute for long, sleep, use files or databases, or wait for a
-// lock that may be held for long. Several loops may call it at the same time. It must not keep w, r or what they return.
+// lock that may be held for long. Several loops may call it at the same time. It must not keep w, r, or the slices that r returns.
 func hello(w *handler.Response, r *handler.Request) {
 	w.Set("Content-Type", "text/plain")
 	w.WriteString("Hello, world!\n")
 }
 
-// slow answers in parts. It may block: it begins on an event loop, too, but if it takes long, another goroutine continues the
-// loop, so other connections are hardly delayed. It must not keep w and r either.
+// slow answers in parts. It may block: it may begin on an event loop, too, but if it takes long, another goroutine takes over
+// the loop, so other connections are hardly delayed. Like hello, it must not keep w, r, or the slices that r returns.
 func slow(w *handler.Response, r *handler.Request) {
 	w.Set("Content-Type", "text/plain")
 	for i := range 3 {
@@ -54,7 +54,7 @@ func main() {
 	ln, err = e.ServeTCP(*blocking, handler.Blocking(handler.Func(slow), 100), engine.Limits{})
 	check(err)
 	log.Printf("may block: http://%s/", ln.Addr())
-	// The program serves until SIGINT (Ctrl-C) or SIGTERM. Then requests in progress have 10 seconds to complete. If some
+	// The program runs until it gets SIGINT (Ctrl-C) or SIGTERM. Then requests in progress have 10 seconds to complete. If some
 	// do not, their connections are cut, and that is an error.
 	check(e.ShutdownOnSignal(10 * time.Second))
 }

@@ -26,7 +26,7 @@ func main() {
 	flag.Parse()
 
 	// If a server does not accept a connection within a second, another one is tried. One that fails three times within
-	// 10 seconds gets no connections for 10 seconds, unless all servers fail.
+	// 10 seconds gets no connections for 10 seconds, and longer each time, as long as at least half of the servers are left.
 	targets := upstream.Targets(strings.Split(*servers, ",")...)
 	set, err := upstream.New(upstream.Options{Connect: time.Second}, targets...)
 	check(err)
@@ -41,7 +41,8 @@ func main() {
 	ln, err := e.Open("tcp", *address, engine.OpenOptions{}) // listens; ServeTCP would speak HTTP
 	check(err)
 	if *in {
-		// Read the header, of either version, before p gets the connection. It must come within 5 seconds (0: the default).
+		// Read the header, of either version, before p gets the connection. The header must arrive within 5 seconds (0: the
+		// default).
 		ln.SetPreface(proxyproto.New(0))
 	}
 	// The engine enforces what p sets for connections of clients: how much memory each may take, and how long it may be idle

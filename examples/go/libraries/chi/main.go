@@ -33,7 +33,7 @@ type notes struct {
 
 func (n *notes) routes() http.Handler {
 	r := chi.NewRouter()
-	r.Use(middleware.NoCache)
+	r.Use(middleware.NoCache) // an example of middleware
 	r.Get("/notes", n.list)
 	r.Post("/notes", n.add)
 	r.Get("/notes/{number}", n.show)
@@ -65,10 +65,10 @@ func (n *notes) show(w http.ResponseWriter, r *http.Request) {
 }
 
 func (n *notes) add(w http.ResponseWriter, r *http.Request) {
-	// On our engine, no body is longer or incomplete (see main). Other servers need this.
+	// The engine has received the whole body and checked its length (see main). With other servers, this does it.
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, noteMax))
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
+		http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
 		return
 	}
 	number, kept := n.keep(string(text))
@@ -97,7 +97,7 @@ func main() {
 	e, err := engine.New(engine.Options{})
 	check(err)
 	application := &notes{texts: []string{}} // nil would be null in JSON
-	// At most 100 requests run at a time, see example hello.
+	// At most 100 requests run at a time (see example hello).
 	b := handler.Blocking(handler.HTTP(application.routes()), 100)
 	// A body of more than 16 KiB gets 413. With SpoolBody, a request begins to count as one of the 100 only when its whole
 	// body is there, so slow uploads do not keep others out.

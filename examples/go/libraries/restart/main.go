@@ -3,7 +3,7 @@
 //
 //  1. SIGUSR2 arrives. The library tableflip starts the binary again, as a child, which gets the listening socket.
 //  2. The child serves, and calls Ready. If it has not done so after a minute, it is killed, and the old process goes on.
-//  3. The old process accepts no more connections, completes its requests, and ends. Until then, the new one refuses SIGUSR2.
+//  3. The old process accepts no more connections, completes its requests, and ends. Until then, the child refuses SIGUSR2.
 //
 // The process id changes, so systemd has to be told: see tableflip's Options.PIDFile. To try it, in two terminals:
 //
@@ -40,7 +40,7 @@ func whoAmI(w *handler.Response, r *handler.Request) {
 	fmt.Fprintf(w, "process %d\n", os.Getpid())
 }
 
-// upgrade is step 1. It returns when the child is ready.
+// upgrade is step 1. It returns when the child is ready, or has failed.
 func upgrade(u *tableflip.Upgrader) {
 	if err := u.Upgrade(); err != nil {
 		log.Print("restart: ", err)
@@ -50,7 +50,7 @@ func upgrade(u *tableflip.Upgrader) {
 func main() {
 	address := flag.String("address", "127.0.0.1:8081", "where to listen")
 	flag.Parse()
-	signals := make(chan os.Signal, 8)
+	signals := make(chan os.Signal, 8) // from here on, signals wait in it
 	signal.Notify(signals, syscall.SIGUSR2, syscall.SIGTERM, os.Interrupt)
 
 	upgrader, err := tableflip.New(tableflip.Options{})
@@ -61,7 +61,8 @@ func main() {
 	check(err)
 	ln, err := e.Adopt(socket) // the engine owns socket now; tableflip has a duplicate for the child
 	check(err)
-	// Serve does what ServeTCP does after listening. 0 is the number of the listener, for handlers that tell listeners apart.
+	// ServeTCP (see example hello) is Open and Serve; here the socket is open already. 0 is a number for handlers that tell
+	// listeners apart.
 	check(e.Serve(ln, handler.Blocking(handler.Func(whoAmI), 100), 0, engine.Limits{}))
 	log.Printf("process %d: http://%s/", os.Getpid(), ln.Addr())
 	check(upgrader.Ready()) // step 2
@@ -75,12 +76,12 @@ func main() {
 			}
 		}
 	}()
-	<-upgrader.Exit()                           // a child is ready, or Stop was called
+	<-upgrader.Exit()                           // closed when a child is ready, or Stop was called
 	signal.Reset(syscall.SIGTERM, os.Interrupt) // from here on, these two end this process at once
 
-	// Step 3, also after SIGTERM. Retire stops accepting, waits for requests, and gives idle connections a second, because a
-	// request may be on its way. Shutdown ends the loops. It cuts what is left after a minute, and returns an error for it (so
-	// that of Retire adds nothing).
+	// Step 3, also after SIGTERM. Retire stops accepting and waits for requests to end. Idle connections stay open for a second,
+	// because a request may be on its way. Shutdown then cuts what is left after the minute. It returns an error if there was
+	// anything to cut, so the error of Retire is not needed.
 	grace, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	e.Retire(grace)
