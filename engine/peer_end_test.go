@@ -1,15 +1,23 @@
 package engine
 
 import (
+	"bytes"
+	"crypto/tls"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	"moonbridge/handler"
+	"moonbridge/handler/backend"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 )
 
 // A client that closes its connection ends the context of the handler, and with it the request that a proxy has sent.
@@ -88,4 +96,76 @@ func TestPeerClosesAfterRequest(t *testing.T) {
 		eventually(t, network+": the requests are served", func() bool { return b.count(&b.started) == 4 })
 		eventually(t, network+": the connections end", func() bool { return e.Conns() == 0 })
 	}
+}
+
+// So is one that its peer has sent together with the end of a TLS handshake. The engine sees the end of the connection together with all that, or
+// while it goes on with the handshake, and then cannot send what it has to say.
+func TestPeerClosesAfterHandshake(t *testing.T) {
+	var request bytes.Buffer
+	request.WriteString(h2PrefaceText)
+	streams := &h2Peer{t: t, Framer: http2.NewFramer(&request, nil)}
+	streams.encoder = hpack.NewEncoder(&streams.fields)
+	streams.WriteSettings()
+	streams.get(1, "/hello")
+	for _, network := range []string{"tcp4", "unix"} {
+		for protocol, request := range map[string]string{"http/1.1": get("/hello"), "h2": request.String(), "raw": "hello"} {
+			for _, onLoop := range []bool{false, true} {
+				for _, atOnce := range []bool{false, true} {
+					t.Run(fmt.Sprintf("%s, %s, handshake on loop: %v, at once: %v", network, protocol, onLoop, atOnce), func(t *testing.T) {
+						testPeerClosesAfterHandshake(t, network, protocol, request, onLoop, atOnce)
+					})
+				}
+			}
+		}
+	}
+}
+
+func testPeerClosesAfterHandshake(t *testing.T, network, protocol, request string, onLoop, atOnce bool) {
+	e := startEngine(t, Options{Loops: 1, Batch: onLoop})
+	address := "127.0.0.1:0"
+	if network == "unix" {
+		address = filepath.Join(t.TempDir(), "socket")
+	}
+	ln, err := e.Open(network, address, OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, client := serverConfig(), clientConfig()
+	server.NextProtos, client.NextProtos = []string{"http/1.1", "h2", "raw"}, []string{protocol}
+	ln.SetTLS(&TLS{Config: server})
+	b := &testBackend{window: 64}
+	served := func() bool { return b.count(&b.started) == 1 }
+	if protocol == "raw" {
+		var got atomic.Int64
+		served = func() bool { return got.Load() == int64(len(request)) }
+		err = e.ServeProtocol(ln, opener(func(c backend.Conn) backend.Stream {
+			c.Write([]byte("welcome")) // which may fail
+			return &calls{t: t, data: func(c backend.Conn) {
+				got.Add(int64(len(c.Unread())))
+				c.Discard(len(c.Unread()))
+				if c.Ended() {
+					c.Close()
+				}
+			}}
+		}), ProtocolOptions{})
+	} else {
+		err = e.Serve(ln, b, 0, Limits{})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := dialOn(t, network, ln.Addr())
+	last := &heldConn{Conn: raw}
+	if _, err := tls.Client(last, client).Write([]byte(request)); err != nil {
+		t.Fatal(err)
+	}
+	release := make(chan struct{})
+	if atOnce {
+		e.Loop(0).Post(func() { <-release })
+	}
+	raw.say(string(last.held))
+	raw.Close()
+	close(release)
+	eventually(t, "the request is served", served)
+	eventually(t, "the connection ends", func() bool { return e.Conns() == 0 })
 }

@@ -39,6 +39,8 @@ type handshake struct {
 	state      handshakeState
 	timer      timers.Timer
 	peerClosed bool
+	answered   bool // the handshake has written: what the peer sends from now on may end the handshake, and bring a request
+	hungUp     bool // nothing that is sent can reach the peer any more
 	thrown     int  // bytes thrown away while it lingers
 	dry        bool // the last read has emptied the socket
 
@@ -124,10 +126,13 @@ func (h *handshake) Ready(got reactor.Readiness) {
 	if got&reactor.PeerClosed != 0 {
 		h.peerClosed = true
 	}
+	if got&reactor.Hangup != 0 {
+		h.hungUp, h.peerClosed = true, true
+	}
 	switch {
 	case h.state == handshakeOver:
 		return
-	case got&reactor.Hangup != 0 && h.state != handshakeLingering: // one that lingers reads to the end: see conn.hungUp
+	case h.hungUp && !h.mayEndWell():
 		h.fail(causeHandshakeCut, nil)
 		return
 	}
@@ -137,6 +142,12 @@ func (h *handshake) Ready(got reactor.Readiness) {
 	if got&(reactor.Readable|reactor.PeerClosed) != 0 {
 		h.receive()
 	}
+}
+
+// mayEndWell reports whether a connection whose peer has gone is read to the end: the peer may have finished the handshake before, and have
+// sent a request (see conn.hungUp), or the connection lingers.
+func (h *handshake) mayEndWell() bool {
+	return h.state == handshakeLingering || h.state == handshakeRunning && h.answered
 }
 
 // Expired implements timers.Expirer.
@@ -159,8 +170,12 @@ func (h *handshake) receive() {
 		switch {
 		case errno == syscall.EAGAIN:
 			return
-		case errno != 0:
+		case errno != 0 && !h.mayEndWell():
 			h.fail(causeHandshakeCut, nil)
+			return
+		case errno != 0:
+			h.hungUp, h.peerClosed = true, true
+			h.inputEnded()
 			return
 		case n == 0:
 			h.inputEnded()
@@ -253,7 +268,7 @@ func looksLike(p []byte) firstBytes {
 	return firstIsWhole
 }
 
-// inputEnded: the peer has sent its FIN.
+// inputEnded: the peer has sent its FIN, or has gone.
 func (h *handshake) inputEnded() {
 	h.dry = false
 	if h.state != handshakeRunning {
@@ -378,21 +393,22 @@ func (h *handshake) take(p []byte) (n int, more bool, err error) {
 // write is tlsConn.Write on the goroutine, or on a fiber. The loop sends p.
 func (h *handshake) write(p []byte) (n int, err error) {
 	if h.brief {
-		if h.state == handshakeRunning {
-			h.send(p)
-		}
+		h.answer(p)
 		return len(p), nil
 	}
 	own := append([]byte(nil), p...)
-	sent := h.l.plain.post(func() {
-		if h.state == handshakeRunning {
-			h.send(own)
-		}
-	})
-	if !sent {
+	if sent := h.l.plain.post(func() { h.answer(own) }); !sent {
 		return 0, net.ErrClosed
 	}
 	return len(p), nil
+}
+
+// answer sends what the handshake has written, unless it was given up.
+func (h *handshake) answer(p []byte) {
+	if h.state == handshakeRunning {
+		h.answered = true
+		h.send(p)
+	}
 }
 
 // send sends bytes that are ciphertext, or not to be encrypted.

@@ -18,6 +18,9 @@ func (h *handshake) done(conn *tls.Conn, err error) {
 		return
 	}
 	if err != nil && h.dial != nil {
+		if h.hungUp && isEOF(err) {
+			err = errReset
+		}
 		h.dial.fail(&backend.HandshakeError{Err: err})
 		return
 	}
@@ -67,6 +70,9 @@ func (h *handshake) serve() {
 	c := newConn(l, by.http, fd, h.c.peer)
 	h.hand(c)
 	c.socket.readable, c.socket.peerClosed, c.socket.local = true, h.peerClosed, h.known
+	if h.hungUp {
+		c.socket.hangUp()
+	}
 	if l.e.connState != nil {
 		c.report(ConnNew)
 	}

@@ -15,9 +15,32 @@ const burstTime = int64(10 * time.Millisecond)
 type burst struct {
 	mu    sync.Mutex // loops accept at the same time
 	peer  netip.Addr
-	began int64  // ns
+	until int64  // ns
 	to    *share // gets all of them
 	left  int64  // connections that to may still get
+}
+
+// goes reports whether the burst goes on. Under mu.
+func (b *burst) goes(now int64) bool {
+	return b.left > 0 && now < b.until && b.to.loop.burst.Load() == b.until
+}
+
+// begin has the loop to get what peer opens from now on, unless the loop gets a burst of another listener: with both it could get more than
+// Fill says. Under mu.
+func (b *burst) begin(now int64, peer netip.Addr, to *share, left int64) {
+	until := now + burstTime
+	if old := to.loop.burst.Load(); old > now || !to.loop.burst.CompareAndSwap(old, until) {
+		return
+	}
+	b.peer, b.until, b.to, b.left = peer, until, to, left
+}
+
+// take takes one of its places. Under mu.
+func (b *burst) take() *share {
+	if b.left--; b.left == 0 {
+		b.to.loop.burst.CompareAndSwap(b.until, 0)
+	}
+	return b.to
 }
 
 // share is a loop that gets connections.
@@ -43,7 +66,8 @@ func (ln *Listener) addShare(s share) {
 // have one processor between them. 0, the default, fills nothing.
 //
 // Up to n connections that a peer opens within 10 ms stay together even if others have taken places: a loop has room for the first of them, and
-// gets them all. So a loop may get up to 2n-1.
+// gets them all. So a loop may get up to 2n-1, of all listeners together: what a peer opens on another listener meanwhile stays together on another
+// loop when this one has no place left.
 //
 // Only descriptors that are registered with Loop.Add or Loop.WatchConn count. So Fill is not for connections that AcceptFunc passes on
 // elsewhere.
@@ -83,16 +107,16 @@ func (ln *Listener) unfilled(a *acceptor, peer netip.Addr) *share {
 	b := &ln.burst
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	going := b.left > 0 && a.loop.now-b.began < burstTime
+	now := a.loop.now
+	going := b.goes(now)
 	if going && b.peer == peer {
-		b.left--
-		return b.to
+		return b.take()
 	}
 	shares := *ln.shares.Load()
 	for i := range shares {
 		if shares[i].loop.conns.Load() < n {
 			if !going { // else those who connect meanwhile would end it
-				b.peer, b.began, b.to, b.left = peer, a.loop.now, &shares[i], n-1
+				b.begin(now, peer, &shares[i], n-1)
 			}
 			return &shares[i]
 		}

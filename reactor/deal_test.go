@@ -189,6 +189,84 @@ func TestFillTogether(t *testing.T) {
 	}
 }
 
+// dealing is listeners without sockets that have the same loops.
+type dealing struct {
+	now   int64
+	loops []*Loop
+	lns   []*Listener
+}
+
+func newDealing(fill, listeners int) *dealing {
+	d := &dealing{loops: []*Loop{{index: 0}, {index: 1}, {index: 2}, {index: 3}, {index: 4}}}
+	for range listeners {
+		ln := new(Listener)
+		ln.Fill(fill)
+		for _, l := range d.loops {
+			ln.addShare(share{loop: l})
+		}
+		d.lns = append(d.lns, ln)
+	}
+	return d
+}
+
+// opens opens a connection. It returns the number of the loop that gets it.
+func (d *dealing) opens(listener int, peer string) int {
+	by := d.loops[len(d.loops)-1]
+	by.now = d.now
+	to := d.lns[listener].unfilled(&acceptor{ln: d.lns[listener], loop: by}, netip.MustParseAddr(peer)).loop
+	to.conns.Add(1)
+	return to.index
+}
+
+// A loop gets the burst of one listener at a time: otherwise one that a peer opens on each of several would be for the same loop.
+func TestFillTogetherOnListeners(t *testing.T) {
+	const n, listeners = 8, 3
+	d := newDealing(n, listeners)
+	for range n - listeners {
+		d.opens(0, "::2")
+		d.now += burstTime
+	}
+	for range n {
+		for listener := range listeners {
+			d.opens(listener, "::1")
+		}
+	}
+	var got []int64
+	for _, l := range d.loops {
+		got = append(got, l.conns.Load())
+	}
+	if slices.Max(got) > 2*n-1 {
+		t.Errorf("the loops have %v", got)
+	}
+}
+
+// A burst that is over leaves its loop to that of another listener.
+func TestFillBurstLeavesLoop(t *testing.T) {
+	const n = 8
+	for name, first := range map[string]struct {
+		conns int
+		lasts int64
+	}{
+		"its places are taken": {n, 0},
+		"its time is over":     {1, burstTime},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDealing(n, 2)
+			for range first.conns {
+				d.opens(0, "::1")
+			}
+			d.now += first.lasts
+			d.loops[0].conns.Store(0) // they are closed
+			for i := range n {
+				if to := d.opens(1, "::1"); to != 0 {
+					t.Errorf("connection %d is on loop %d", i, to)
+				}
+				d.loops[0].conns.Store(n) // others have come
+			}
+		})
+	}
+}
+
 // Connections of a listener that closes are served, and its loops may end: those on their way are closed at last.
 func TestFillClose(t *testing.T) {
 	eachKind(t, func(t *testing.T, network, address string) {

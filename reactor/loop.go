@@ -118,6 +118,7 @@ type Loop struct {
 	posted   atomic.Bool  // queue is not empty
 	left     atomic.Int64 // tasks in taken that have not been called yet
 	conns    atomic.Int64 // registered with Add or WatchConn, and accepted by other loops and on their way: see Listener.Fill
+	burst    atomic.Int64 // until when it gets a burst of a listener, in ns: see burst
 	mu       sync.Mutex
 	queue    []func() // posted tasks
 	ended    bool     // no more tasks are taken, and the bell may be closed

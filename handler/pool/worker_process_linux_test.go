@@ -7,12 +7,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// setProcessGroupFlag sets a flag other than the one that has a signal reach a group, until the test ends.
-func setProcessGroupFlag(t *testing.T, flag int) {
+// groupWays are those that only this system has.
+var groupWays = []groupWay{{"by number, before Linux 6.9", func(t *testing.T, _ *Worker) {
 	before := pidfdGroup
-	pidfdGroup = flag
+	pidfdGroup = 1 << 20 // no flag that has a signal reach a group
 	t.Cleanup(func() { pidfdGroup = before })
-}
+}}}
 
 // A fork server that is stopped does not say that a worker has ended. The pool has no room for another worker then, so nothing is asked of
 // the fork server.

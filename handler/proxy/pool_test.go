@@ -475,7 +475,7 @@ func newSmallRig(t *testing.T, conns int, c Config, o upstream.Options, targets 
 		t.Fatal(err)
 	}
 	low := was
-	low.Cur = 2 * uint64(conns) // half of them are for connections
+	setLimit(&low.Cur, 2*conns) // half of them are for connections
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &low); err != nil {
 		t.Fatal(err)
 	}
@@ -487,6 +487,9 @@ func newSmallRig(t *testing.T, conns int, c Config, o upstream.Options, targets 
 	o.Idle = time.Hour
 	return newRig(t, rigOptions{Config: c, Options: o}, targets...)
 }
+
+// setLimit sets a field of a unix.Rlimit. FreeBSD has them with a sign.
+func setLimit[T int64 | uint64](limit *T, n int) { *limit = T(n) }
 
 // A client for which there is no room gets the place of a connection that no request uses.
 func TestUnusedGivesPlaceToClient(t *testing.T) {
