@@ -165,7 +165,7 @@ func (r *replacing) mustChange(how string) {
 func (r *replacing) end() {
 	r.t.Helper()
 	if r.now != r.pid() {
-		<-r.exited
+		r.awaitExit()
 		r.endOf(r.now)
 	}
 }

@@ -113,7 +113,7 @@ func testBus(t *testing.T, bus *store) {
 		go func() {
 			defer func() { publishers <- struct{}{} }()
 			post := func(data string) {
-				_, got, err := fetch("POST", s.url("/"), fmt.Sprintf(`return channel.publish("room:%c", %q)`, "ab"[i], data))
+				_, got, err := fetchMeanwhile("POST", s.url("/"), fmt.Sprintf(`return channel.publish("room:%c", %q)`, "ab"[i], data))
 				if err != nil || strings.HasPrefix(got, "nil") {
 					t.Errorf("publish: %s, %v", got, err)
 				}
@@ -155,7 +155,7 @@ func testBus(t *testing.T, bus *store) {
 	}
 	a.stop()
 	a.wait("msg=bus", "sent=", "gaps=0")
-	<-b.exited
+	b.awaitExit()
 	b.endOf(pid)
 	if text := a.log.String() + b.log.String(); strings.Contains(text, "secret") {
 		t.Error("the password is in the log")

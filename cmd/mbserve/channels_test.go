@@ -352,7 +352,7 @@ func TestChannelsEndure(t *testing.T) {
 		defer close(publisher)
 		for i := 1; !stop.Load() && !t.Failed(); i++ {
 			name := []string{"room:a", "room:b"}[i%2]
-			_, got, err := fetch("POST", s.url("/"), fmt.Sprintf(`return channel.publish(%q, %d)`, name, i))
+			_, got, err := fetchMeanwhile("POST", s.url("/"), fmt.Sprintf(`return channel.publish(%q, %d)`, name, i))
 			if err != nil || strings.HasPrefix(got, "nil") {
 				t.Errorf("publish: %s, %v", got, err)
 			}

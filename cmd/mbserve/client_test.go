@@ -2,11 +2,13 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -41,6 +43,17 @@ func do(c *http.Client, req *http.Request) (*http.Response, string, error) {
 // get expects status 200 and returns the body.
 func get(t testing.TB, url string) string {
 	t.Helper()
+	return got(t, url, fetch)
+}
+
+// getMeanwhile is get for a client that does not stop while the server is replaced.
+func getMeanwhile(t testing.TB, url string) string {
+	t.Helper()
+	return got(t, url, fetchMeanwhile)
+}
+
+func got(t testing.TB, url string, fetch func(method, url, body string) (*http.Response, string, error)) string {
+	t.Helper()
 	resp, body, err := fetch("GET", url, "")
 	if err != nil {
 		t.Fatal(err)
@@ -51,20 +64,20 @@ func get(t testing.TB, url string) string {
 	return body
 }
 
-// late reports whether a client that has begun then may be too late: a connection that is to end, since another process takes over, waits a second
+// late reports whether a request that has begun then was too late: a connection that is to end, since another process takes over, waits a second
 // for its last request. On a busy machine a client may need longer between the connection and the request.
-func late(begun time.Time) bool { return time.Since(begun) >= time.Second }
+func late(begun time.Time, err error) bool {
+	ended := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+	return ended && time.Since(begun) >= time.Second
+}
 
-// getMeanwhile is get for a client that does not stop while the server is replaced. It may be late.
-func getMeanwhile(t testing.TB, url string) {
-	t.Helper()
-	begun := time.Now()
-	resp, body, err := fetch("GET", url, "")
-	switch {
-	case err != nil && !late(begun):
-		t.Errorf("after %v: %v", time.Since(begun), err)
-	case err == nil && resp.StatusCode != 200:
-		t.Errorf("%s: status %s: %s", url, resp.Status, body)
+// fetchMeanwhile is fetch for a client that does not stop while the server is replaced. A request that was late is repeated.
+func fetchMeanwhile(method, url, body string) (*http.Response, string, error) {
+	for {
+		begun := time.Now()
+		if resp, text, err := fetch(method, url, body); !late(begun, err) {
+			return resp, text, err
+		}
 	}
 }
 

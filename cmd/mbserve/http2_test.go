@@ -134,7 +134,7 @@ func TestHTTP2Upgrade(t *testing.T) {
 			all.Go(func() {
 				for !stop.Load() && !t.Failed() {
 					begun := time.Now()
-					if got, err := says(l.client, l.url); (err != nil || !strings.HasPrefix(got, l.want+" ")) && (err == nil || !late(begun)) {
+					if got, err := says(l.client, l.url); !late(begun, err) && (err != nil || !strings.HasPrefix(got, l.want+" ")) {
 						t.Errorf("%s: %q, %v after %v", l.want, got, err, time.Since(begun))
 					}
 					l.served.Add(1)

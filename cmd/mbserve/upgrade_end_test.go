@@ -26,11 +26,11 @@ func TestStopEndsHeir(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			script := `for s in TERM QUIT; do trap "echo $s; exit" $s; done; echo up; `
+			script := `for s in TERM QUIT; do trap "echo $s; exit" $s; done; `
 			if serves {
 				script += `printf 1 >&3; `
 			}
-			cmd := exec.Command(shell, "-c", script+`while :; do sleep 0.01; done`)
+			cmd := exec.Command(shell, "-c", script+`echo up; while :; do sleep 0.01; done`)
 			cmd.ExtraFiles = []*os.File{heirs}
 			out, err := cmd.StdoutPipe()
 			if err != nil {
@@ -57,7 +57,9 @@ func TestStopEndsHeir(t *testing.T) {
 				return errors.Join(errors.New("ended"), err)
 			}}
 			go func() { u.done <- u.await(upgradeTimeout) }()
-			u.end(sig)
+			if got := u.end(sig); got != serves {
+				t.Errorf("serves: %v, in truth %v", got, serves)
+			}
 			read("\n" + name + "\n")
 			if got, want := text.String(), "up\n"+name+"\n"; got != want {
 				t.Errorf("serves: %v, %s: %q", serves, name, got)

@@ -27,10 +27,11 @@ end
 
 local handler = http.generate_handler(function(request) cases[request.path](request) end)
 
-listen{ { proto = "tcp4", port = 0, localhost = true }, max_fork = 2, connect = handler }
-
 listen{
-	{ proto = "interval", delay = 0.01, connect = function() io.open(ticked, "w"):close() end },
 	{ proto = "tcp4", port = 0, localhost = true },
-	max_fork = 2, request_timeout = 0.3, connect = handler,
+	{ proto = "interval", delay = 0.01, connect = function() io.open(ticked, "w"):close() end },
+	max_fork = 2, connect = handler,
 }
+
+-- On a busy machine a tick may take longer.
+listen{ { proto = "tcp4", port = 0, localhost = true }, max_fork = 2, request_timeout = 0.3, connect = handler }
