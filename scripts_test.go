@@ -3,6 +3,7 @@ package moonbridge_test
 import (
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -131,6 +132,9 @@ func TestBeside(t *testing.T) {
 		{"echo x", "exit 2", "x\nfailed: exit 2\n"},
 		{"kill -INT $$; echo ignored", "true", "failed: kill -INT $$; echo ignored\n"},
 	} {
+		if strings.HasPrefix(c[0], "kill -INT") && signal.Ignored(syscall.SIGINT) {
+			continue // by what has started this test, in the background. Nothing that it starts can change that
+		}
 		if said, ok := script(t, env, "scripts/beside", c[0], c[1]); ok || !strings.HasSuffix(said, c[2]) {
 			t.Errorf("%q: %q, %v", c[:2], said, ok)
 		}
@@ -144,7 +148,11 @@ func TestBeside(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%q", said)
 	}
-	for end := time.Now().Add(time.Minute); syscall.Kill(pid, 0) == nil; time.Sleep(time.Millisecond) {
+	runs := func() bool { // it is nobody's child now: in a container, perhaps nobody asks for its end
+		stat, err := os.ReadFile(filepath.Join("/proc", first, "stat"))
+		return syscall.Kill(pid, 0) == nil && (err != nil || !strings.Contains(string(stat), ") Z "))
+	}
+	for end := time.Now().Add(time.Minute); runs(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			syscall.Kill(pid, syscall.SIGKILL)
 			t.Fatal("the first command runs on")

@@ -319,7 +319,11 @@ func TestServeChecksClientsUnderLoad(t *testing.T) {
 		go func() {
 			defer func() { ended <- struct{}{} }()
 			for !stop.Load() && !t.Failed() {
+				begun := time.Now()
 				res, err := client.Get("https://" + ln.Addr() + "/hello")
+				if err != nil && time.Since(begun) >= time.Second {
+					continue // this machine is so busy that the time for a last request on the new connection was over
+				}
 				if err != nil {
 					t.Error(err)
 					return

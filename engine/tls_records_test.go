@@ -37,8 +37,11 @@ func TestTLSRecordsCounted(t *testing.T) {
 // stopClock stops the clock by which records are counted. The result moves it.
 func stopClock(t *testing.T, e *Engine) (move func(ms uint64)) {
 	t.Helper()
-	now := uint64(1 << 20)
-	onLoop(t, e.Loop(0), func() { e.loops[0].sys.nowMS = func() uint64 { return now } })
+	var now uint64
+	onLoop(t, e.Loop(0), func() {
+		now = e.loops[0].r.NowMS() // time limits begin at it, and are kept by the clock that goes on
+		e.loops[0].sys.nowMS = func() uint64 { return now }
+	})
 	return func(ms uint64) { onLoop(t, e.Loop(0), func() { now += ms }) }
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"moonbridge/engine"
 	"moonbridge/handler/upstream"
+	"moonbridge/reactor/reactortest"
 )
 
 // Health checks take a target out and bring it back.
@@ -86,20 +87,18 @@ func TestHealthChecksEnd(t *testing.T) {
 
 // Checks that fail: no connection, no response, garbage, and one that takes too long.
 func TestHealthCheckFailures(t *testing.T) {
-	closed := newTarget(t, func(*peer) {})
-	closed.stop()
-	for name, a := range map[string]*target{
-		"no connection": closed,
-		"no response":   newTarget(t, func(p *peer) { p.request() }),
-		"garbage":       newTarget(t, func(p *peer) { p.request(); p.send("x\r\n\r\n"); p.wait() }),
-		"too late":      newTarget(t, func(p *peer) { p.wait() }),
+	for name, addr := range map[string]string{
+		"no connection": reactortest.FreePort(t),
+		"no response":   newTarget(t, func(p *peer) { p.request() }).addr(),
+		"garbage":       newTarget(t, func(p *peer) { p.request(); p.send("x\r\n\r\n"); p.wait() }).addr(),
+		"too late":      newTarget(t, func(p *peer) { p.wait() }).addr(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			good := newTarget(t, answering(ok("good")))
 			r := newRig(t, rigOptions{Options: upstream.Options{
 				Active: &upstream.Active{Every: 100 * time.Millisecond, Timeout: time.Second},
 			}}, good)
-			if err := r.set.Replace(upstream.Target{Addr: good.addr()}, upstream.Target{Addr: a.addr()}); err != nil {
+			if err := r.set.Replace(upstream.Target{Addr: good.addr()}, upstream.Target{Addr: addr}); err != nil {
 				t.Fatal(err)
 			}
 			r.get().want(t, 200, "good") // checks begin with the first request

@@ -15,23 +15,17 @@ import (
 
 	"moonbridge/engine"
 	"moonbridge/handler/upstream"
+	"moonbridge/reactor/reactortest"
 )
 
 // Targets are killed and started again under load. No GET fails.
 func TestTargetsKilled(t *testing.T) {
-	addrs := make([]string, 2)
+	addrs := []string{reactortest.FreePort(t), reactortest.FreePort(t)} // their own, also while they are killed
 	start := func(i int) *target {
-		addr := addrs[i]
-		if addr == "" {
-			addr = "127.0.0.1:0"
+		ln, err := net.Listen("tcp4", addrs[i])
+		if err != nil {
+			t.Fatal(err)
 		}
-		var ln net.Listener
-		until(t, "the port is free", func() (ok bool) {
-			var err error
-			ln, err = net.Listen("tcp4", addr)
-			return err == nil
-		})
-		addrs[i] = ln.Addr().String()
 		return serveTarget(t, ln, answering(ok("x")))
 	}
 	running := []*target{start(0), start(1)}

@@ -11,6 +11,7 @@ import (
 
 	"moonbridge/handler/upstream"
 	"moonbridge/httpparse"
+	"moonbridge/reactor/reactortest"
 )
 
 // dying is a script that answers answers requests of a connection, and closes it when the next one has come. From connection good on
@@ -136,11 +137,7 @@ func TestNewConnectionDies(t *testing.T) {
 
 // A target that cannot be connected to has got nothing, so that any request can go to the next one.
 func TestConnectFails(t *testing.T) {
-	closed := func() upstream.Target {
-		a := newTarget(t, func(*peer) {})
-		a.stop()
-		return upstream.Target{Addr: a.addr()}
-	}
+	closed := func() upstream.Target { return upstream.Target{Addr: reactortest.FreePort(t)} }
 	good := newTarget(t, echo)
 	r := newRigOf(t, rigOptions{}, closed(), closed(), closed(), upstream.Target{Addr: good.addr()})
 	r.ask("POST", "/", "\nhello").want(t, 200, `POST length 5 [] "hello" `)

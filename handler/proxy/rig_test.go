@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -198,6 +199,8 @@ func newRigOf(t *testing.T, o rigOptions, targets ...upstream.Target) *rig {
 	if o.Balance == nil {
 		o.Balance = upstream.RoundRobin() // the first target is the first
 	}
+	// On a busy machine, connections wait longer than those of a proxy should, and are made more slowly.
+	o.Options.Idle, o.Options.Connect = cmp.Or(o.Options.Idle, time.Hour), cmp.Or(o.Options.Connect, patience)
 	set, err := upstream.New(o.Options, targets...)
 	if err != nil {
 		t.Fatal(err)

@@ -36,13 +36,14 @@ func named(name string) backend.Backend {
 // serve serves a backend and returns its address.
 func serve(t *testing.T, b backend.Backend, lim engine.Limits) (address string) {
 	t.Helper()
-	return serveSpooled(t, b, lim, 0)
+	return serveWith(t, b, lim, engine.Options{Loops: 2})
 }
 
-// serveSpooled is serve with a limit of the spool, in bytes; 0: the default.
-func serveSpooled(t *testing.T, b backend.Backend, lim engine.Limits, spool int64) (address string) {
+// serveWith is serve with options of the engine.
+func serveWith(t *testing.T, b backend.Backend, lim engine.Limits, o engine.Options) (address string) {
 	t.Helper()
-	e, err := engine.New(engine.Options{Loops: 2, Logger: slog.New(slog.DiscardHandler), Spool: engine.Spool{Dir: t.TempDir(), Bytes: spool}})
+	o.Logger, o.Spool.Dir = slog.New(slog.DiscardHandler), t.TempDir()
+	e, err := engine.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
