@@ -39,6 +39,37 @@ func ends(t *testing.T, e *Engine) {
 	}
 }
 
+// servedTLS is an engine with one loop, and a listener with TLS that a testBackend serves. timeout is that of handshakes.
+func servedTLS(t *testing.T, timeout time.Duration) (*Engine, *Listener) {
+	t.Helper()
+	e := startEngine(t, Options{Loops: 1})
+	ln, err := e.Open("tcp4", "127.0.0.1:0", OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.SetTLS(&TLS{Config: serverConfig(), HandshakeTimeout: timeout})
+	mustServe(t, e, ln, &testBackend{window: 64})
+	return e, ln
+}
+
+// beginHandshake begins the handshake of a connection. finish goes on with it, and returns at its end.
+func beginHandshake(t *testing.T, e *Engine, c net.Conn) (finish func() *tls.Conn) {
+	t.Helper()
+	h := &held{Conn: c, letGo: make(chan struct{})}
+	secure := tls.Client(h, clientConfig())
+	result := make(chan error, 1)
+	go func() { result <- secure.Handshake() }()
+	eventually(t, "the handshake runs", func() bool { running, _ := e.Handshakes(); return running == 1 })
+	return func() *tls.Conn {
+		t.Helper()
+		close(h.letGo)
+		if err := wait(t, result, "the end of the handshake"); err != nil {
+			t.Fatal(err)
+		}
+		return secure
+	}
+}
+
 // A connection that throws away the rest of a body may bring another request after that.
 func TestAwaitEndedAfterUnreadBody(t *testing.T) {
 	e, ln := served(t, &testBackend{window: 64})
@@ -106,25 +137,14 @@ func TestAwaitEndedStreams(t *testing.T) {
 
 // A TLS handshake that is in progress when its listener closes ends with a connection that brings a request.
 func TestAwaitEndedHandshake(t *testing.T) {
-	b := &testBackend{window: 64}
-	e, ln := served(t, b)
-	ln.SetTLS(&TLS{Config: serverConfig()})
-	mustServe(t, e, ln, b)
-	raw := dial(t, ln.Addr())
-	h := &held{Conn: raw, letGo: make(chan struct{})}
-	c := tls.Client(h, clientConfig())
-	result := make(chan error, 1)
-	go func() { result <- c.Handshake() }()
-	eventually(t, "the handshake runs", func() bool { running, _ := e.Handshakes(); return running == 1 })
+	e, ln := servedTLS(t, 0)
+	finish := beginHandshake(t, e, dial(t, ln.Addr()))
 	if err := ln.Close(); err != nil {
 		t.Fatal(err)
 	}
 	awaits(t, e, "the handshake")
 	since := time.Now()
-	close(h.letGo)
-	if err := wait(t, result, "the end of the handshake"); err != nil {
-		t.Fatal(err)
-	}
+	c := finish()
 	p := &peer{t, c, bufio.NewReader(c)}
 	p.endsAfterRequest(since)
 	ends(t, e)
@@ -200,14 +220,7 @@ func TestListenerCloseEndsConnectionsOnTheirWay(t *testing.T) {
 func TestHandshakeBegunLate(t *testing.T) {
 	const hour = uint64(time.Hour / time.Millisecond)
 	for _, timeout := range []time.Duration{time.Minute, -1} {
-		b := &testBackend{window: 64}
-		e := startEngine(t, Options{Loops: 1})
-		ln, err := e.Open("tcp4", "127.0.0.1:0", OpenOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ln.SetTLS(&TLS{Config: serverConfig(), HandshakeTimeout: timeout})
-		mustServe(t, e, ln, b)
+		e, ln := servedTLS(t, timeout)
 		raw := dial(t, ln.Addr())
 		eventually(t, "the connection is accepted", func() bool { return e.Conns() == 1 })
 		e.onEveryLoop(func(l *loop) error { // what Close does. The last second is an hour here, since a test may be slow
@@ -217,11 +230,7 @@ func TestHandshakeBegunLate(t *testing.T) {
 			}
 			return nil
 		})
-		h := &held{Conn: raw, letGo: make(chan struct{})}
-		c := tls.Client(h, clientConfig())
-		result := make(chan error, 1)
-		go func() { result <- c.Handshake() }()
-		eventually(t, "the handshake runs", func() bool { running, _ := e.Handshakes(); return running == 1 })
+		finish := beginHandshake(t, e, raw)
 		e.onEveryLoop(func(l *loop) error {
 			for h := range l.tls.handshakes {
 				switch left := h.timer.Deadline() - l.sys.nowMS(); {
@@ -233,11 +242,7 @@ func TestHandshakeBegunLate(t *testing.T) {
 			}
 			return nil
 		})
-		close(h.letGo)
-		if err := wait(t, result, "the end of the handshake"); err != nil {
-			t.Fatal(err)
-		}
-		c.Close()
+		finish().Close()
 	}
 }
 
@@ -245,14 +250,7 @@ func TestHandshakeBegunLate(t *testing.T) {
 // the time for it, and for a request.
 func TestRetireEndsHandshakesThatDoNotBegin(t *testing.T) {
 	const hour = uint64(time.Hour / time.Millisecond)
-	b := &testBackend{window: 64}
-	e := startEngine(t, Options{Loops: 1})
-	ln, err := e.Open("tcp4", "127.0.0.1:0", OpenOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln.SetTLS(&TLS{Config: serverConfig(), HandshakeTimeout: -1})
-	mustServe(t, e, ln, b)
+	e, ln := servedTLS(t, -1)
 	silent, late := dial(t, ln.Addr()), dial(t, ln.Addr())
 	eventually(t, "the connections are accepted", func() bool { return e.Conns() == 2 })
 	ln.HandOver()
@@ -269,11 +267,7 @@ func TestRetireEndsHandshakesThatDoNotBegin(t *testing.T) {
 		}
 		return nil
 	})
-	h := &held{Conn: late, letGo: make(chan struct{})}
-	c := tls.Client(h, clientConfig())
-	result := make(chan error, 1)
-	go func() { result <- c.Handshake() }()
-	eventually(t, "the handshake runs", func() bool { running, _ := e.Handshakes(); return running == 1 })
+	finish := beginHandshake(t, e, late)
 	e.onEveryLoop(func(l *loop) error {
 		for h := range l.tls.handshakes {
 			if h.state == handshakeRunning && h.timer.Armed() {
@@ -283,11 +277,7 @@ func TestRetireEndsHandshakesThatDoNotBegin(t *testing.T) {
 		return nil
 	})
 	silent.hearsEnd()
-	close(h.letGo)
-	if err := wait(t, result, "the end of the handshake"); err != nil {
-		t.Fatal(err)
-	}
-	c.Close()
+	finish().Close()
 	if err := e.Retire(t.Context()); err != nil {
 		t.Error(err)
 	}

@@ -24,7 +24,7 @@ func answerTo(t testing.TB, method, url string, fields ...string) (*http.Respons
 	for i := 0; i+1 < len(fields); i += 2 {
 		req.Header.Set(fields[i], fields[i+1])
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := (&http.Client{Timeout: 2 * patience}).Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -151,7 +151,7 @@ func (s *server) run(d *detacher, stderr io.Writer) error {
 	go s.keepWatchdog(watched)
 	s.wait()
 	close(watched)
-	s.endSoon("the locks of certificates", s.acme.Close)
+	s.releaseLocks()
 	s.removePidFile()
 	s.awaitPredecessor()
 	s.tellSuccessor()

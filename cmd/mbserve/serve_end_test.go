@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"moonbridge/cmd/mbserve/acme"
 )
 
 // hungListener is a listener whose end waits for its disk.
@@ -21,12 +23,18 @@ func (ln hungListener) Close() error { <-ln.goOn; return nil }
 // What waits for a disk that hangs does not hold up the end of the server.
 func TestEndOnHungDisk(t *testing.T) {
 	goOn := make(chan struct{})
-	defer func(f func(string) error, d time.Duration) { removeFile, endMost = f, d }(removeFile, endMost)
-	removed := make(chan struct{})
+	defer func(f func(string) error, c func(*acme.Keepers), d time.Duration) {
+		removeFile, closeKeepers, endMost = f, c, d
+	}(removeFile, closeKeepers, endMost)
+	removed, released := make(chan struct{}), make(chan struct{})
 	removeFile = func(string) error {
 		defer close(removed)
 		<-goOn
 		return nil
+	}
+	closeKeepers = func(*acme.Keepers) {
+		defer close(released)
+		<-goOn
 	}
 	endMost = time.Millisecond
 	pid, err := writePidFile(filepath.Join(t.TempDir(), "pid"), plain, nil)
@@ -40,6 +48,7 @@ func TestEndOnHungDisk(t *testing.T) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
+		s.releaseLocks()
 		s.removePidFile()
 		s.endSoon("the admin listener", s.admin.end)
 	}()
@@ -48,11 +57,12 @@ func TestEndOnHungDisk(t *testing.T) {
 	case <-time.After(patience):
 		t.Fatal("it waits for the disk")
 	}
-	for _, what := range []string{"the pid file", "the admin listener"} {
+	for _, what := range []string{"the locks of certificates", "the pid file", "the admin listener"} {
 		if !strings.Contains(log.String(), `msg="stopped although the end hangs" of="`+what+`"`) {
 			t.Errorf("nothing about %s: %s", what, log.String())
 		}
 	}
 	close(goOn)
 	<-removed
+	<-released
 }

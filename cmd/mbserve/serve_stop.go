@@ -4,6 +4,8 @@ import (
 	"context"
 	"syscall"
 	"time"
+
+	"moonbridge/cmd/mbserve/acme"
 )
 
 // stopGracefully ends the server after what is in progress.
@@ -106,6 +108,14 @@ func (s *server) stopNow() {
 
 func (s *server) removePidFile() {
 	s.endSoon("the pid file", func() { s.pid.remove(s.root) })
+}
+
+// closeKeepers is a variable for tests.
+var closeKeepers = (*acme.Keepers).Close
+
+// releaseLocks ends what obtains certificates.
+func (s *server) releaseLocks() {
+	s.endSoon("the locks of certificates", func() { closeKeepers(s.acme) })
 }
 
 // endMost is how long the end of the server waits for each thing that a disk may hold up, besides the logs and the sockets of listeners. A

@@ -170,7 +170,8 @@ func TestUpgradeWhileReopening(t *testing.T) {
 		{name, "msg=reloaded", func() { syscall.Kill(heir, syscall.SIGHUP) }},
 		{access, "GET /of-the-new-process", func() { get(t, at+"of-the-new-process") }},
 	} {
-		r, err := os.OpenFile(one.file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+		// Also for writing, though nothing is written: the new process may open it later, and without a writer it is at its end.
+		r, err := os.OpenFile(one.file, os.O_RDWR|syscall.O_NONBLOCK, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

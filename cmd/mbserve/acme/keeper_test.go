@@ -2,12 +2,14 @@ package acme
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"log/slog"
 	"math/big"
 	"net"
@@ -197,6 +199,47 @@ func TestOnly(t *testing.T) {
 	if all.keeping("b.test") != nil || len(all.all) != 0 {
 		t.Error("a keeper that is not used stays")
 	}
+}
+
+// A process that ends leaves no locks, even if an attempt to obtain a certificate does not end: others would wait until they are stale.
+func TestCloseReleasesLocks(t *testing.T) {
+	dir := t.TempDir()
+	all := New(slog.New(slog.DiscardHandler), "test")
+	k := all.For(Settings{Storage: dir, CA: "https://127.0.0.1:1/"}, nil)
+	reached, goOn, left := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	k.config.Load().OnEvent = func(_ context.Context, event string, _ map[string]any) error {
+		if event != "cert_obtaining" {
+			return nil
+		}
+		close(reached)
+		<-goOn
+		defer close(left)
+		return errors.New("a test has ended")
+	}
+	k.mu.Lock()
+	k.begin("a.test")
+	k.mu.Unlock()
+	select {
+	case <-reached:
+	case <-time.After(patience):
+		t.Fatal("no attempt is made")
+	}
+	locks := func() []string {
+		names, err := filepath.Glob(filepath.Join(dir, "locks", "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return names
+	}
+	if len(locks()) != 1 {
+		t.Errorf("during an attempt there are the locks %q", locks())
+	}
+	all.Close()
+	if len(locks()) != 0 {
+		t.Errorf("left: %q", locks())
+	}
+	close(goOn)
+	<-left
 }
 
 // store puts certificates into the storage of a keeper.

@@ -6,7 +6,6 @@ import (
 	stdlog "log"
 	"log/slog"
 	"sync"
-	"time"
 
 	"github.com/caddyserver/certmagic"
 )
@@ -76,19 +75,15 @@ func (s *Keepers) Retire() {
 	}
 }
 
-// releaseMax is how long a process that ends waits for its locks.
-const releaseMax = 2 * time.Second
-
-// Close is Retire, and releases all locks, so that another process need not wait until they are stale.
+// Close is Retire, and releases all locks of the process, so that another one need not wait until they are stale. The process ends after that.
+// A disk that hangs holds Close up.
 func (s *Keepers) Close() {
 	all := s.list()
 	if len(all) == 0 {
 		return
 	}
 	s.Retire()
-	ctx, cancel := context.WithTimeout(context.Background(), releaseMax)
-	defer cancel()
-	certmagic.CleanUpOwnLocks(ctx, all[0].zapLogger())
+	certmagic.CleanUpOwnLocks(context.Background(), all[0].zapLogger())
 }
 
 // keeping returns the keeper of a host's certificate, or nil.
