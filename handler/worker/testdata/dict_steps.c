@@ -23,9 +23,10 @@ static mb_buf out;
 static const char *const names[] = {"string", "number", "list", "long", "new", "limit"};
 #define NAMES (sizeof names / sizeof *names)
 
+/* The rate is low: at a rate of 1, the limit is forgotten after a second, and a scene may take longer. */
 static int run(const mb_dict *d, int (*what)(mb_dict_at *), const char *name, mb_dict_value v, mb_dict_value old, mb_dict_op *op)
 {
-	*op = (mb_dict_op){.key = name, .key_len = strlen(name), .value = v, .old = old, .rate = 1, .burst = 5, .cost = 1, .out = &out};
+	*op = (mb_dict_op){.key = name, .key_len = strlen(name), .value = v, .old = old, .rate = 0.001, .burst = 5, .cost = 1, .out = &out};
 	return mb_dict_run(d, op, what);
 }
 
