@@ -42,8 +42,8 @@ var (
 	errAnswers = errors.New("channel: the other process has more messages than were passed on")
 )
 
-// heirTimeout is how long AwaitHeir waits.
-const heirTimeout = time.Second
+// heirTimeout is how long AwaitHeir waits. A variable for tests.
+var heirTimeout = time.Second
 
 // HandOver passes the hub on, and then what is published, until conn fails, or Reclaim or Close is called. Then the hub goes on by itself,
 // with other ids: a client that comes back with one of before is told that messages may be lost. What the other process has not confirmed
