@@ -60,7 +60,7 @@ func TestWatchdog(t *testing.T) {
 	if err := syscall.Kill(heir, syscall.SIGTERM); err != nil {
 		t.Error(err)
 	}
-	ended(t, heir)
+	ended(t, heir, exitOK)
 	s.ended = true
 	s.checkProcesses()
 	s.checkLog()
@@ -91,7 +91,7 @@ func TestStopWaitsForPredecessor(t *testing.T) {
 				if err := syscall.Kill(heir, second); err != nil {
 					t.Fatal(err)
 				}
-				ended(t, heir)
+				ended(t, heir, exitOK)
 			}
 			open()
 			if got := busy.hears(200); got != "done" {
@@ -99,7 +99,7 @@ func TestStopWaitsForPredecessor(t *testing.T) {
 			}
 			s.awaitExit()
 			if second == 0 {
-				ended(t, heir)
+				ended(t, heir, exitOK)
 			}
 			s.ended = true
 			s.checkProcesses()
@@ -108,12 +108,19 @@ func TestStopWaitsForPredecessor(t *testing.T) {
 	}
 }
 
-// ended waits for the end of a process that is a child of this one, and checks that it has ended well.
-func ended(t *testing.T, pid int) {
+// ended waits for the end of a process that is a child of this one, and checks its exit code.
+func ended(t *testing.T, pid, code int) {
 	t.Helper()
 	var how syscall.WaitStatus
-	if _, err := syscall.Wait4(pid, &how, 0, nil); err != nil || how != 0 {
-		t.Errorf("%v, %v", how, err)
+	eventually(t, "process "+itoa(pid)+" ends", func() bool {
+		got, err := syscall.Wait4(pid, &how, syscall.WNOHANG, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got == pid
+	})
+	if !how.Exited() || how.ExitStatus() != code {
+		t.Errorf("process %d has ended with %#x, want exit code %d", pid, int(how), code)
 	}
 }
 
@@ -129,10 +136,7 @@ func TestUpgradeFailsUnderManager(t *testing.T) {
 	s.signal(syscall.SIGUSR2)
 	heir := number(t, field(s.wait("msg=upgrading"), "pid"))
 	s.wait("upgrade failed: this process keeps running", "only its parent knows how")
-	var how syscall.WaitStatus
-	if _, err := syscall.Wait4(heir, &how, 0, nil); err != nil || how.ExitStatus() != 3 {
-		t.Errorf("%v, %v", how, err)
-	}
+	ended(t, heir, exitStart)
 	if got := get(t, s.url("/")); got != "one" {
 		t.Errorf("%q", got)
 	}

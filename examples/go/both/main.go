@@ -35,7 +35,7 @@ func main() {
 	e, err := engine.New(engine.Options{})
 	check(err)
 	// Start loads the script, opens the listener that it names (exactly one, for HTTP), and starts launching the workers.
-	// The context bounds only this. If a worker dies, its request gets 502, and another worker is started.
+	// The context bounds only the loading. If a worker dies, its request gets 502, and another worker is started.
 	script := pool.Config{Script: os.Args[1], Args: os.Args[2:], Logger: slog.Default()}
 	lua, err := luahttp.Start(context.Background(), e, script)
 	check(err)

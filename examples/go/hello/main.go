@@ -55,7 +55,7 @@ func main() {
 	check(err)
 	log.Printf("may block: http://%s/", ln.Addr())
 	// The program runs until it gets SIGINT (Ctrl-C) or SIGTERM. Then requests in progress have 10 seconds to complete. If some
-	// do not, their connections are cut, and that is an error.
+	// do not, their connections are cut, and that is an error. A second signal ends the program at once.
 	check(e.ShutdownOnSignal(10 * time.Second))
 }
 

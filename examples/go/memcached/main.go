@@ -90,7 +90,7 @@ func main() {
 	ln, err := e.Open("tcp", *address, engine.OpenOptions{})
 	check(err)
 	m := &cache{replies: map[string]string{}}
-	// EachMessage calls m.command for each command. It pauses while the client does not read answers, so that they do not pile
+	// EachMessage calls m.command for each command of every connection. It pauses while the client does not read answers, so that they do not pile
 	// up. It closes connections on which a command is longer than Input (64 KiB for a value, 4 KiB for its line). The engine
 	// closes those that are idle for 10 minutes.
 	options := engine.ProtocolOptions{Bounds: backend.Bounds{Input: 68 << 10, Idle: 10 * time.Minute}}

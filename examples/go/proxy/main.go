@@ -45,9 +45,9 @@ func answer(_ *proxy.Request, res *proxy.Response) error {
 }
 
 // newService returns a service with a list of servers. A server fails if it accepts no connection, or sends no valid
-// response. After three failures within 10 seconds it gets no requests for 10 seconds, and longer each time, as long as at
-// least half of the servers are left. A request whose server accepts no connection is sent to another server. So is one that
-// gets no response, if its method is idempotent.
+// response. After three failures within 10 seconds it gets no requests for 10 seconds, and longer each time. But if fewer than
+// half of the servers would remain, all get requests. A request whose server accepts no connection is sent once more, to
+// another server. So is one that gets no response, if its method is idempotent.
 func newService(list string) *upstream.Set {
 	targets := upstream.Targets(strings.Split(list, ",")...)
 	set, err := upstream.New(upstream.Options{}, targets...)

@@ -25,8 +25,9 @@ func main() {
 	out := flag.Bool("out", false, "send the PROXY header to the servers, which must expect it")
 	flag.Parse()
 
-	// If a server does not accept a connection within a second, another one is tried. One that fails three times within
-	// 10 seconds gets no connections for 10 seconds, and longer each time, as long as at least half of the servers are left.
+	// If a server does not accept a connection within a second, another one is tried, three at most. A server that fails three
+	// times within 10 seconds gets no connections for 10 seconds, and longer each time. But if fewer than half of the servers
+	// would remain, all get connections.
 	targets := upstream.Targets(strings.Split(*servers, ",")...)
 	set, err := upstream.New(upstream.Options{Connect: time.Second}, targets...)
 	check(err)

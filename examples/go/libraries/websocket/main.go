@@ -64,7 +64,7 @@ func upgrade(c backend.Conn, input []byte) int {
 	var answer bytes.Buffer
 	_, err := ws.Upgrade(readWriter{bytes.NewReader(input[:end]), &answer})
 	c.Write(answer.Bytes())
-	if err != nil { // answer is an error response
+	if err != nil { // answer is an error response, or empty; message is no longer called
 		c.Close()
 	}
 	return end
