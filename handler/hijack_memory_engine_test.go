@@ -59,7 +59,7 @@ func TestClosedHijackKeepsNoEngine(t *testing.T) {
 		}
 		return weak.Make(e)
 	}()
-	for deadline := time.Now().Add(10 * time.Second); ended.Value() != nil; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ended.Value() != nil; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the engine is still there")
 		}
