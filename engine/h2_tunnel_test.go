@@ -91,7 +91,8 @@ func TestH2TunnelNoSecondRequest(t *testing.T) {
 		p.connect(id, path)
 		p.WriteData(id, id == 1, []byte("GET /hello HTTP/1.1\r\nHost: h\r\n\r\n"))
 	}
-	eventually(t, "it waits", func() bool { b.release(); return b.count(&b.started) == 3 })
+	eventually(t, "all have begun", func() bool { return b.count(&b.started) == 3 })
+	b.release()
 	p.answers(1, 3, 5)
 	p.lives(7)
 	if n := b.count(&b.started); n != 4 {

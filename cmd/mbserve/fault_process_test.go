@@ -249,7 +249,13 @@ func TestFaultForkFails(t *testing.T) {
 	if err != nil {
 		t.Skip("cannot limit processes: ", err)
 	}
-	p := dial(t, s.address(0))
+	p, other := dial(t, s.address(0)), dial(t, s.address(0))
+	// If the other one were still starting, there would be none after the failure.
+	eventually(t, "both have started", func() bool {
+		p.get("/busy")
+		other.get("/busy")
+		return p.hears(200) != other.hears(200)
+	})
 	p.get("/pid")
 	pid := p.hears(200)
 	from := s.log.size()

@@ -26,6 +26,11 @@ function cases.ffi(request) say(request, tostring(found)) end
 function cases.null() ffi.cast("int *", 0)[0] = 1 end
 function cases.hang() ffi.C.poll(nil, 0, 3600000) end
 function cases.pid(request) say(request, (io.open("/proc/self/stat"):read("*n"))) end
+function cases.busy(request)
+	local to = os.clock() + 0.05
+	while os.clock() < to do end
+	cases.pid(request)
+end
 function cases.fail() error("a message of some length, which says what is wrong: " .. ("x"):rep(100)) end
 function cases.log(request)
 	io.stderr:write("something to log\n")

@@ -7,7 +7,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"flag"
 	"io"
 	"log"
@@ -68,10 +67,7 @@ func (n *notes) show(w http.ResponseWriter, r *http.Request) {
 func (n *notes) add(w http.ResponseWriter, r *http.Request) {
 	// The engine has received the whole body and checked its length (see main). With other servers, this does it.
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, noteMax))
-	if tooLong := (*http.MaxBytesError)(nil); errors.As(err, &tooLong) {
-		http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
-		return
-	} else if err != nil {
+	if err != nil { // too long, or broken off
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
