@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -140,9 +139,7 @@ func TestWorkersKilledUnderLoad(t *testing.T) {
 	}
 	s.wantWorkers(4)
 	s.wait("worker ended", `end="signal SIGKILL"`)
-	if !holds(patience, func() bool { return maps.Equal(files(t, s.pid()), before) }) {
-		t.Errorf("descriptors %v, before %v", files(t, s.pid()), before)
-	}
+	s.wantFiles(before)
 }
 
 // A GET whose worker dies is answered by another one, without the client noticing.

@@ -22,6 +22,7 @@ func TestIdleConnections(t *testing.T) {
 	for range 200 { // so that one-time allocations are done
 		get(t, s.url("/"))
 	}
+	base = min(base, sockets(t, s.pid())) // at first there may have been one of the fork, and then some of these clients
 	connect := func(how string) (peers []*peer) {
 		before := readMemory(t, s.pid())
 		for range conns {
@@ -44,7 +45,7 @@ func TestIdleConnections(t *testing.T) {
 	}
 	quiet := connect("quiet")
 	closeAll(quiet)
-	eventually(t, "all are closed", func() bool { return sockets(t, s.pid()) == base })
+	eventually(t, "all are closed", func() bool { return sockets(t, s.pid()) <= base })
 	served := connect("served")
 
 	// An incomplete request occupies no worker either.
@@ -80,7 +81,7 @@ func TestIdleConnections(t *testing.T) {
 	}
 	closeAll(served)
 	closeAll([]*peer{busy})
-	eventually(t, "all are closed", func() bool { return sockets(t, s.pid()) == base })
+	eventually(t, "all are closed", func() bool { return sockets(t, s.pid()) <= base })
 }
 
 func closeAll(peers []*peer) {

@@ -120,6 +120,22 @@ func files(t testing.TB, pid int) map[string]int {
 	return kinds
 }
 
+// wantFiles waits until a server has no more descriptors of any kind than before. It may have had more for a moment then, if its workers had
+// just been forked.
+func (s *instance) wantFiles(before map[string]int) {
+	s.t.Helper()
+	if !holds(patience, func() bool {
+		for kind, n := range files(s.t, s.pid()) {
+			if n > before[kind] {
+				return false
+			}
+		}
+		return true
+	}) {
+		s.t.Errorf("descriptors %v, before %v", files(s.t, s.pid()), before)
+	}
+}
+
 // sockets returns how many sockets a process has open.
 func sockets(t testing.TB, pid int) int {
 	t.Helper()
