@@ -157,7 +157,7 @@ func TestClientCertificatesUnderLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.write(`@ listen{ { proto = "tcp4", port = 0, localhost = true, tls = { cert = %q, key = %q, client_ca = %q } }, connect = say("in") }`,
+	a.write(`@ listen{ { proto = "tcp4", port = 0, localhost = true, tls = { cert = %q, key = %q, client_ca = %q } }, queue_timeout = 120, connect = say("in") }`,
 		dir+"/server.pem", dir+"/server-key.pem", dir+"/clients.pem")
 	s := start(t, a.script)
 	at := "https://" + s.addresses()[0] + "/"

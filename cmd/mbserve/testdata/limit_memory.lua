@@ -79,6 +79,7 @@ listen{
 		end
 	end },
 	memory_limit = tonumber(limit),
+	queue_timeout = 120, -- a busy machine may let workers wait for long
 	connect = handler,
 	finish = function() io.stderr:write("finish\n") end,
 }
